@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An instance of a network function, as a member of its group. */
+#ifndef ESTATE_INSTANCE_H
+#define ESTATE_INSTANCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <estate/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Longest name of a group, an instance or a table, with its final zero. */
+#define ESTATE_NAME_MAX 64
+
+/* Join to read only: no region, no name, nothing that others would read. */
+#define ESTATE_OBSERVER 0x1u
+
+/** An instance (or observer) of a group; see estate_open(). */
+struct estate;
+
+/**
+ * struct estate_attr - how to join a group
+ * @size: sizeof(struct estate_attr); ESTATE_ATTR_INIT sets it, so that fields
+ *	can be added without breaking programs that are already built
+ * @group: the group to join. Names of groups, instances and tables are 1 to 63
+ *	of the characters A-Z a-z 0-9 . _ - and do not begin with a dot
+ * @name: this instance's name, unique within the group; an observer may leave
+ *	it NULL
+ * @registry: where members find each other.
+ *	"dir:PATH": members on this host, one folder PATH/GROUP; made with mode
+ *	0700 if it is not there. Where the folder exists already, its own group
+ *	permission decides whether members of its Unix group may join.
+ *	"dir:" or NULL: PATH is $ESTATE_DIR, else $XDG_RUNTIME_DIR/estate, else
+ *	/run/estate for root and /tmp/estate-UID for others.
+ *	"static:ADDRESS[,ADDRESS...]": a fixed list of the members' addresses
+ *	("unix:PATH"); needs @listen, except for an observer. An address that
+ *	does not answer is a member that is missing
+ * @listen: this instance's own address; NULL with "dir:", which chooses one
+ * @region_size: bytes of the region, 0 for 64 MiB. estate_table_bytes() tells
+ *	what a table needs; memory is taken when a table is opened, not before
+ * @flags: 0 or ESTATE_OBSERVER
+ */
+struct estate_attr {
+	size_t size;
+	const char *group;
+	const char *name;
+	const char *registry;
+	const char *listen;
+	size_t region_size;
+	unsigned int flags;
+};
+
+#define ESTATE_ATTR_INIT                           \
+	{                                          \
+		.size = sizeof(struct estate_attr) \
+	}
+
+/**
+ * estate_open - join a group
+ * @attr: what to join and as whom; copied
+ * @es: set to the new instance
+ *
+ * Makes the region that others read, starts the library's one background
+ * thread (it keeps the clock, the heartbeat and the connections; it takes no
+ * part in anybody's reads), enters the registry and connects to the members
+ * that are there: when it returns, each of them is connected or known to be
+ * missing. All signals are blocked in the background thread.
+ *
+ * After fork() the child must not use @es, nor close it.
+ *
+ * Thread safety: any thread; the calls for different instances are independent.
+ *
+ * Return: 0, or
+ *	-EINVAL	@attr is NULL, or a field of it is not valid (the message names it)
+ *	-EEXIST	a live instance of the group has this name
+ *	-EACCES	the registry's folder may not be entered, or is not safe: it
+ *		belongs to another user, or everybody may write to it
+ *	-ENAMETOOLONG	the socket's path would not fit into a sockaddr_un
+ *	-ENOTSUP	the CPU lacks the CRC32C instruction, or the registry's
+ *		kind is unknown to this build
+ *	-ENOMEM	no memory for the region
+ *	or what the failed system call said.
+ *
+ * Example:
+ *	struct estate_attr attr = ESTATE_ATTR_INIT;
+ *	struct estate *es;
+ *
+ *	attr.group = "ids";
+ *	attr.name = "ids-1";
+ *	if (estate_open(&attr, &es))
+ *		errx(1, "%s", estate_errormsg());
+ */
+ESTATE_API int estate_open(const struct estate_attr *attr, struct estate **es);
+
+/**
+ * estate_close - leave the group
+ * @es: the instance, or NULL
+ *
+ * Tells the group that this instance left, and frees all that belongs to it,
+ * its tables included. Views must be closed first.
+ *
+ * Thread safety: no other thread may be in a call with @es or its tables.
+ *
+ * Return: 0, or
+ *	-EBUSY	a view of @es is still open; nothing was done
+ */
+ESTATE_API int estate_close(struct estate *es);
+
+/** enum estate_member_state - how a member is doing, seen from here */
+enum estate_member_state {
+	ESTATE_MEMBER_LIVE, /* connected, its heart beats */
+	ESTATE_MEMBER_STALE, /* connected, no heartbeat: stopped or hung; its state can be read */
+	ESTATE_MEMBER_MISSING, /* cannot be read: @reason says why */
+};
+
+/**
+ * struct estate_member - a member of the group
+ * @name: its name, "" while it is not known
+ * @uuid: who it is, for ever
+ * @epoch: which life of it this is: grows at every restart
+ * @pid: its process, 0 while it is not known
+ * @self: 1 if it is this instance
+ * @state: see enum estate_member_state
+ * @heartbeat_us: microseconds since its heart was last seen beating
+ * @address: where it listens
+ * @reason: why it is missing, a sentence; "" if it is not
+ */
+struct estate_member {
+	char name[ESTATE_NAME_MAX];
+	uint8_t uuid[16];
+	uint64_t epoch;
+	pid_t pid;
+	int self;
+	enum estate_member_state state;
+	uint64_t heartbeat_us;
+	char address[128];
+	char reason[256];
+};
+
+/**
+ * estate_members - who is in the group now
+ * @es: the instance
+ * @members: room for @max members; may be NULL if @max is 0
+ * @max: how many there is room for
+ *
+ * This instance, if it is no observer, is one of them. They come sorted by name.
+ *
+ * Thread safety: any thread.
+ *
+ * Return: how many members there are, which may be more than @max, or
+ *	-EINVAL	@es is NULL, or @members is NULL while @max is not 0
+ */
+ESTATE_API int estate_members(struct estate *es, struct estate_member *members, unsigned int max);
+
+/**
+ * estate_stamp_ns - the physical time in a stamp
+ * @stamp: of an entry, or from struct estate_answer
+ *
+ * A stamp is a hybrid logical clock (Kulkarni et al., OPODIS 2014):
+ * microseconds since 1970 in the upper 52 bits, a counter in the lower 12. The
+ * physical part is read once a millisecond.
+ *
+ * Return: nanoseconds since 1970.
+ */
+static inline uint64_t estate_stamp_ns(uint64_t stamp)
+{
+	return (stamp >> 12) * 1000;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
