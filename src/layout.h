@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The region, byte by byte: what an instance exposes, and so a format between
+ * machines. doc/design.md explains it; change LAYOUT_VERSION with anything here.
+ *
+ * Little-endian, position independent: nothing in it is an address. All of it
+ * is read by others while it is being written, so whatever is taken from it is
+ * copied first, then checked, then used.
+ */
+#ifndef LAYOUT_H
+#define LAYOUT_H
+
+#include <estate/table.h>
+
+#include <assert.h>
+#include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the region's format is little-endian, and so are the machines that it is for"
+#endif
+
+#define LAYOUT_MAGIC 0x0031455441545345ull /* "ESTATE1" */
+#define LAYOUT_VERSION 1u
+
+enum layout_state {
+	LAYOUT_JOINED = 1,
+	LAYOUT_LEFT = 2, /* the owner left in order; nothing here counts any more */
+};
+
+/* At offset 0. The first part is written once, before anybody can see the region. */
+struct layout_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t crc; /* over the fields below, to @state */
+	uint64_t region_size;
+	uint64_t epoch;
+	uint8_t uuid[16];
+	char group[ESTATE_NAME_MAX];
+	char name[ESTATE_NAME_MAX];
+	uint64_t reserved[10];
+	/* From here on it changes: in a cache line of its own. */
+	uint32_t state; /* enum layout_state */
+	uint32_t tables; /* how many of the directory's entries are there */
+	uint64_t heartbeat; /* grows with every tick of the owner's background thread */
+	uint64_t reserved_too[6];
+};
+static_assert(sizeof(struct layout_header) == 320, "the header is a format");
+
+#define LAYOUT_DIRECTORY 4096 /* the directory's offset: ESTATE_TABLES_MAX of: */
+
+/* Written once, before @tables counts it, but for @entries. */
+struct layout_table {
+	char name[ESTATE_NAME_MAX];
+	uint64_t offset; /* of the first bucket; a multiple of LAYOUT_PAGE */
+	uint64_t length; /* of buckets and extents together */
+	uint64_t seed;
+	uint64_t capacity;
+	uint32_t key_size;
+	uint32_t value_type;
+	uint32_t value_count;
+	uint32_t merge;
+	uint32_t durability;
+	uint32_t salt; /* where every CRC in the table starts: unlike any other table's */
+	uint64_t reserved[6];
+	uint32_t reserved_too;
+	uint32_t crc; /* over all of the above */
+	uint64_t entries; /* how many there are; for people, not for checks */
+	uint64_t reserved_last;
+};
+static_assert(sizeof(struct layout_table) == 192, "the directory is a format");
+
+#define LAYOUT_PAGE 4096
+#define LAYOUT_TABLES (LAYOUT_DIRECTORY + LAYOUT_PAGE * 3) /* the first table's offset */
+static_assert(ESTATE_TABLES_MAX * sizeof(struct layout_table) <= 3 * LAYOUT_PAGE, "no overlap");
+
+/*
+ * A table is an array of buckets, then its extents. A key lives in its home
+ * bucket or in the next one, which one READ fetches together; or, if both were
+ * full when it came, in a slot of any other bucket, in the home bucket's chain.
+ */
+#define LAYOUT_SLOTS 4 /* per bucket */
+
+struct layout_bucket {
+	uint64_t head; /* link: the first slot of this bucket's overflow chain */
+	uint64_t next[LAYOUT_SLOTS]; /* links: what follows each slot in the chain it is in */
+	uint64_t reserved[3];
+	/* then LAYOUT_SLOTS slots of two copies */
+};
+static_assert(sizeof(struct layout_bucket) == 64,
+	      "a cache line, so that 64-byte copies stay aligned");
+
+/*
+ * One of the two copies of an entry, followed by the key (rounded up to 8
+ * bytes, zeros beyond its length) and the inline value (the same). The owner
+ * overwrites the older copy; the newer one stays whole. All zeros: never written.
+ */
+struct layout_copy {
+	uint64_t stamp; /* hybrid logical clock; the higher of two valid copies counts */
+	uint32_t crc; /* over the slot's number, key, value, meta, stamp; see entry.h */
+	uint32_t meta;
+};
+static_assert(sizeof(struct layout_copy) == 16, "with 16 B keys, 32 B values: one cache line");
+
+#define META_KEY_LENGTH(meta) ((meta)&0x1ffu)
+#define META_INLINE_LENGTH(meta) (((meta) >> 9) & 0x1ffu)
+#define META_LIVE 0x40000u /* otherwise: the key was deleted */
+/* The upper 12 bits are kept for the number of the hand-over that the entry absorbed. */
+#define META(key_length, inline_length, flags) \
+	((uint32_t)(key_length) | (uint32_t)(inline_length) << 9 | (flags))
+
+/* What the inline value is, in tables whose values live in extents. */
+struct layout_extent {
+	uint64_t block; /* which block of the table's extents */
+	uint32_t length; /* of the value */
+	uint32_t crc; /* over the value, starting from the table's salt */
+};
+static_assert(sizeof(struct layout_extent) == 16, "the extent's descriptor is a format");
+
+#endif

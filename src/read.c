@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The local view.
+ *
+ * Writers of a key hold the lock of its home bucket, wherever its slot is; so
+ * nothing about a key changes without that lock. They write the older copy of
+ * the slot, whole, then flip the tag, which publishes it to this process's
+ * readers; readers elsewhere take the valid copy with the higher stamp.
+ *
+ * Readers of this process take no lock. They see by the tag which copy is
+ * current, copy it out and verify it: it can only fail to if the writer lapped
+ * them twice meanwhile, and then they look again. A slot whose key does not
+ * match needs no verification: a key that is in a slot all the time is in both
+ * of its copies or in the current one, and its words are only ever overwritten
+ * by themselves.
+ *
+ * A look-up that finds nothing in its two buckets goes along the overflow chain
+ * only if there is one. Chains lose slots when keys are deleted, and the slot may
+ * then join another chain under a reader's feet; the generation in the home's
+ * lock word, which every deletion raises after unlinking and before the slot
+ * becomes free, tells the reader to start anew.
+ */
+#include "error.h"
+#include "slot.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A reader that was lapped this often waits for the writers, and reads under the lock. */
+#define RETRIES 64
+
+/* What a reader found: a copy, verified, in its own memory. */
+struct found {
+	uint64_t stamp;
+	uint32_t meta;
+	uint64_t value[GEOMETRY_INLINE_MAX / 8];
+};
+
+static inline enum entry_state look(const struct estate_table *table, const struct entry_key *key,
+				    uint32_t slot, struct found *found)
+{
+	uint8_t tag = tag_load(table_tag(table, slot));
+
+	return entry_match(&table->geometry, key, slot,
+			   table_copy(table, slot, !!(tag & TAG_CURRENT)), &found->stamp,
+			   &found->meta, found->value);
+}
+
+/* ENTRY_LIVE, ENTRY_EMPTY for an absent key, or ENTRY_TORN: look again. */
+static enum entry_state find_in_chain(const struct estate_table *table, const struct entry_key *key,
+				      uint64_t home, uint32_t generation, struct found *found)
+{
+	const uint32_t *lock = &table->sidecar[home].lock;
+
+	for (uint32_t slot = chain_first(table, home); slot != NO_SLOT;
+	     slot = chain_next(table, slot)) {
+		enum entry_state state = look(table, key, slot, found);
+
+		if (state == ENTRY_LIVE || state == ENTRY_TORN)
+			return state;
+		if (__atomic_load_n(lock, __ATOMIC_ACQUIRE) / SIDECAR_GENERATION != generation)
+			return ENTRY_TORN;
+	}
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (__atomic_load_n(lock, __ATOMIC_RELAXED) / SIDECAR_GENERATION != generation)
+		return ENTRY_TORN;
+	return ENTRY_EMPTY;
+}
+
+static inline enum entry_state find(const struct estate_table *table, const struct entry_key *key,
+				    uint64_t home, struct found *found)
+{
+	uint32_t lock;
+	uint64_t match = sidecar_match(both_tags(table->sidecar + home, &lock),
+				       sidecar_fingerprint(key->hash));
+
+	for (; match; match &= match - 1) {
+		uint32_t slot = (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match);
+		enum entry_state state = look(table, key, slot, found);
+
+		if (likely(state == ENTRY_LIVE) || state == ENTRY_TORN)
+			return state;
+	}
+	if (likely(!(lock & SIDECAR_CHAIN)))
+		return ENTRY_EMPTY;
+	return find_in_chain(table, key, home, lock / SIDECAR_GENERATION, found);
+}
+
+/* Hand a verified copy to the caller. -EBADMSG: its extent was overwritten meanwhile. */
+static inline int deliver(const struct estate_table *table, const struct found *found, void *value,
+			  size_t value_size, size_t *value_length)
+{
+	size_t length = META_INLINE_LENGTH(found->meta);
+	struct layout_extent extent;
+
+	if (likely(!table->geometry.blocks)) {
+		if (length > value_size)
+			goto too_small;
+		memcpy(value, found->value, length);
+	} else {
+		memcpy(&extent, found->value, sizeof(extent));
+		length = extent.length;
+		if (length > value_size)
+			goto too_small;
+		if (extent_load(&extent, table->salt, extent_block(&table->extents, extent.block),
+				value))
+			return -EBADMSG;
+	}
+	if (value_length)
+		*value_length = length;
+	return 0;
+
+too_small:
+	return error_set(-EMSGSIZE, "table %s: the value has %zu bytes, there is room for %zu",
+			 table->name, length, value_size);
+}
+
+/* Lapped again and again: keep the writers of this key out for one read. */
+static int get_locked(const struct estate_table *table, const struct entry_key *key, void *value,
+		      size_t value_size, size_t *value_length, uint64_t *stamp)
+{
+	uint64_t home = geometry_home(&table->geometry, key->hash);
+	uint32_t *lock = &table->sidecar[home].lock;
+	struct found found;
+	uint32_t word = sidecar_lock(lock);
+	enum entry_state state = find(table, key, home, &found);
+	int error = -ENOENT;
+
+	if (state == ENTRY_LIVE)
+		error = deliver(table, &found, value, value_size, value_length);
+	sidecar_unlock(lock, word);
+	if (state == ENTRY_TORN || error == -EBADMSG)
+		return error_set(-EBADMSG,
+				 "table %s: an entry of this instance's own region is "
+				 "damaged: something wrote over it",
+				 table->name);
+	if (state != ENTRY_LIVE)
+		return table_absent();
+	if (!error)
+		*stamp = found.stamp;
+	return error;
+}
+
+int table_get(const struct estate_table *table, const struct entry_key *key, void *value,
+	      size_t value_size, size_t *value_length, uint64_t *stamp)
+{
+	uint64_t home = geometry_home(&table->geometry, key->hash);
+	struct found found;
+
+	for (unsigned int i = 0; i < RETRIES; i++) {
+		enum entry_state state = find(table, key, home, &found);
+		int error;
+
+		if (likely(state == ENTRY_LIVE)) {
+			error = deliver(table, &found, value, value_size, value_length);
+			if (unlikely(error == -EBADMSG))
+				continue;
+			*stamp = found.stamp;
+			return error;
+		}
+		if (state == ENTRY_EMPTY)
+			return table_absent();
+		shared_pause();
+	}
+	return get_locked(table, key, value, value_size, value_length, stamp);
+}
+
+int table_get_slot(const struct estate_table *table, uint32_t key_crc, uint32_t slot, void *value,
+		   size_t value_size, size_t *value_length)
+{
+	uint8_t tag = tag_load(table_tag(table, slot));
+	struct found found;
+
+	if (entry_load_value(&table->geometry, key_crc, slot,
+			     table_copy(table, slot, !!(tag & TAG_CURRENT)), &found.stamp,
+			     &found.meta, found.value) != ENTRY_LIVE)
+		return -EBADMSG;
+	return deliver(table, &found, value, value_size, value_length);
+}
+
+int estate_get(const struct estate_table *table, const void *key, size_t key_length, void *value,
+	       size_t value_size, size_t *value_length)
+{
+	struct entry_key ready;
+	uint64_t stamp;
+	int error = table_check(table, key, key_length);
+
+	if (error)
+		return error;
+	if (!value)
+		return error_set(-EINVAL, "estate_get: value is NULL");
+	table_key(table, key, key_length, &ready);
+	return table_get(table, &ready, value, value_size, value_length, &stamp);
+}
+
+int estate_get_batch(const struct estate_table *table, unsigned int count, const void *const *keys,
+		     size_t key_length, void *values, size_t value_size, int *status)
+{
+	struct entry_key ready[TABLE_BATCH];
+	uint64_t homes[TABLE_BATCH];
+	int found = 0;
+	int error = table_check(table, keys, key_length);
+
+	if (error)
+		return error;
+	if (!values || !status)
+		return error_set(-EINVAL, "estate_get_batch: %s is NULL",
+				 values ? "status" : "values");
+	for (unsigned int i = 0; i < count; i++)
+		if (!keys[i])
+			return error_set(-EINVAL, "estate_get_batch: key %u is NULL", i);
+
+	for (unsigned int start = 0; start < count; start += TABLE_BATCH) {
+		unsigned int n = count - start < TABLE_BATCH ? count - start : TABLE_BATCH;
+
+		for (unsigned int i = 0; i < n; i++) {
+			table_key(table, keys[start + i], key_length, &ready[i]);
+			homes[i] = geometry_home(&table->geometry, ready[i].hash);
+			__builtin_prefetch(table->sidecar + homes[i]);
+		}
+		for (unsigned int i = 0; i < n; i++) {
+			uint32_t lock;
+			uint64_t match = sidecar_match(both_tags(table->sidecar + homes[i], &lock),
+						       sidecar_fingerprint(ready[i].hash));
+
+			if (match) {
+				uint32_t slot =
+					(uint32_t)(homes[i] * LAYOUT_SLOTS) + sidecar_first(match);
+				uint8_t tag = tag_load(table_tag(table, slot));
+				const char *copy = (const char *)table_copy(table, slot,
+									    !!(tag & TAG_CURRENT));
+
+				__builtin_prefetch(copy);
+				__builtin_prefetch(copy + table->geometry.copy_size - 1);
+			}
+		}
+		for (unsigned int i = 0; i < n; i++) {
+			size_t length;
+			uint64_t stamp;
+
+			error = table_get(table, &ready[i],
+					  (char *)values + (start + i) * value_size, value_size,
+					  &length, &stamp);
+			status[start + i] = error ? error : (int)length;
+			found += !error;
+		}
+	}
+	return found;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Words that one side writes while another reads. Relaxed atomics compile to
+ * plain moves and say that the race is meant; what makes it safe is the CRC.
+ */
+#ifndef SHARED_H
+#define SHARED_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define SHARED_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SHARED_TSAN 1
+#endif
+#endif
+
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+static inline uint64_t shared_load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void shared_store(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline void shared_load_words(uint64_t *to, const uint64_t *from, size_t words)
+{
+	for (size_t i = 0; i < words; i++)
+		to[i] = shared_load(from + i);
+}
+
+/*
+ * Large values: from and to shared memory, 8-byte aligned there. memcpy() is as
+ * good as words are, since a CRC decides; only ThreadSanitizer cannot know that.
+ */
+static inline void shared_copy_from(void *to, const void *from, size_t length)
+{
+#ifdef SHARED_TSAN
+	const unsigned char *bytes = from;
+
+	for (size_t i = 0; i < length; i++)
+		((unsigned char *)to)[i] = __atomic_load_n(bytes + i, __ATOMIC_RELAXED);
+#else
+	memcpy(to, from, length);
+#endif
+}
+
+static inline void shared_copy_to(void *to, const void *from, size_t length)
+{
+#ifdef SHARED_TSAN
+	unsigned char *bytes = to;
+
+	for (size_t i = 0; i < length; i++)
+		__atomic_store_n(bytes + i, ((const unsigned char *)from)[i], __ATOMIC_RELAXED);
+#else
+	memcpy(to, from, length);
+#endif
+}
+
+static inline void shared_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+#endif

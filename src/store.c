@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "store.h"
+
+#include "crc.h"
+#include "error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define REGION_SIZE_DEFAULT ((size_t)64 << 20)
+
+static int check_attr(const struct estate_attr *attr)
+{
+	int observer;
+
+	if (!attr)
+		return error_set(-EINVAL, "estate_open: attr is NULL");
+	if (attr->size != sizeof(*attr))
+		return error_set(
+			-EINVAL,
+			"estate_open: attr's size is %zu, this library expects %zu: start from "
+			"ESTATE_ATTR_INIT, built with the same headers",
+			attr->size, sizeof(*attr));
+	if (attr->flags & ~ESTATE_OBSERVER)
+		return error_set(-EINVAL, "estate_open: unknown flags 0x%x",
+				 attr->flags & ~ESTATE_OBSERVER);
+	observer = !!(attr->flags & ESTATE_OBSERVER);
+	if (!attr->group || !region_name_valid(attr->group))
+		return error_set(
+			-EINVAL,
+			"estate_open: group \"%s\": must be 1 to 63 characters of A-Z a-z 0-9 . "
+			"_ - with no dot in front",
+			attr->group ? attr->group : "(NULL)");
+	if (observer ? attr->name && !region_name_valid(attr->name)
+		     : !attr->name || !region_name_valid(attr->name))
+		return error_set(
+			-EINVAL,
+			"estate_open: name \"%s\": must be 1 to 63 characters of A-Z a-z 0-9 . "
+			"_ - with no dot in front",
+			attr->name ? attr->name : "(NULL)");
+	if (!crc_supported())
+		return error_set(-ENOTSUP,
+				 "estate_open: this CPU has no CRC32C instruction (SSE 4.2)");
+	return 0;
+}
+
+/* Who we are: new at every start, since nothing is kept from the last one. */
+static int make_identity(const struct estate_attr *attr, struct region_identity *identity)
+{
+	*identity = (struct region_identity) { .epoch = clock_physical() };
+	strcpy(identity->group, attr->group);
+	if (attr->name)
+		strcpy(identity->name, attr->name);
+	if (getrandom(identity->uuid, sizeof(identity->uuid), 0) != sizeof(identity->uuid))
+		return error_set(-errno, "estate_open: getrandom: %m");
+	/* Version 4, variant 1 (RFC 4122). */
+	identity->uuid[6] = (identity->uuid[6] & 0x0f) | 0x40;
+	identity->uuid[8] = (identity->uuid[8] & 0x3f) | 0x80;
+	return 0;
+}
+
+int estate_open(const struct estate_attr *attr, struct estate **result)
+{
+	struct estate *es;
+	int observer;
+	int error = check_attr(attr);
+
+	if (error)
+		return error;
+	if (!result)
+		return error_set(-EINVAL, "estate_open: es is NULL");
+	observer = !!(attr->flags & ESTATE_OBSERVER);
+	es = calloc(1, sizeof(*es));
+	if (!es)
+		return error_set(-ENOMEM, "estate_open: no memory");
+	pthread_mutex_init(&es->lock, NULL);
+	clock_tick(&es->clock);
+	error = make_identity(attr, &es->identity);
+	if (!error && !observer)
+		error = region_create(&es->region, &es->identity,
+				      attr->region_size ? attr->region_size : REGION_SIZE_DEFAULT);
+	if (!error)
+		error = group_join(attr, &es->identity, observer ? NULL : &es->region, &es->clock,
+				   &es->group);
+	if (error) {
+		region_destroy(&es->region);
+		pthread_mutex_destroy(&es->lock);
+		free(es);
+		return error;
+	}
+	*result = es;
+	return 0;
+}
+
+int estate_close(struct estate *es)
+{
+	unsigned int views;
+
+	if (!es)
+		return 0;
+	views = __atomic_load_n(&es->views, __ATOMIC_ACQUIRE);
+	if (views)
+		return error_set(-EBUSY, "estate_close: %u of its views are open: close them first",
+				 views);
+	group_leave(es->group);
+	for (unsigned int i = 0; i < es->table_count; i++) {
+		table_destroy(es->tables[i]);
+		free(es->tables[i]);
+	}
+	region_destroy(&es->region);
+	pthread_mutex_destroy(&es->lock);
+	free(es);
+	return 0;
+}
+
+int estate_members(struct estate *es, struct estate_member *members, unsigned int max)
+{
+	if (!es || (!members && max))
+		return error_set(-EINVAL, "estate_members: %s is NULL", es ? "members" : "es");
+	return group_members(es->group, members, max);
+}
+
+static struct estate_table *find_own(const struct estate *es, const char *name)
+{
+	for (unsigned int i = 0; i < es->table_count; i++)
+		if (!strcmp(es->tables[i]->name, name))
+			return es->tables[i];
+	return NULL;
+}
+
+/* The geometry of a table as the first peer that has it does. */
+static int find_in_group(struct estate *es, const char *name, struct geometry *geometry)
+{
+	uint64_t generation;
+	struct roster *roster = group_roster(es->group, &generation);
+	int error = -ENOENT;
+
+	for (unsigned int i = 0; i < roster->count && error; i++) {
+		const struct peer *peer = roster->entries[i].peer;
+		struct region_table table;
+
+		if (!peer)
+			continue;
+		error = region_find_table(peer->region.memory, peer->region.size, name, &table);
+		if (!error)
+			*geometry = table.geometry;
+	}
+	roster_release(roster);
+	return error ? error_set(
+			       -ENOENT,
+			       "no member that can be read has a table %s: give its attributes, or "
+			       "wait for one that has it",
+			       name)
+		     : 0;
+}
+
+/* Make a table of ours, in the region unless we are an observer. Lock held. */
+static int make_table(struct estate *es, const char *name, const struct geometry *geometry,
+		      struct estate_table **result)
+{
+	struct estate_table *table;
+	struct region_table place = { 0 };
+	uint64_t *entries = NULL;
+	int error = 0;
+
+	if (es->table_count == ESTATE_TABLES_MAX)
+		return error_set(-ENOSPC,
+				 "table %s: this instance has %d tables already, no more fit", name,
+				 ESTATE_TABLES_MAX);
+	table = aligned_alloc(64, sizeof(*table));
+	if (!table)
+		return error_set(-ENOMEM, "table %s: no memory", name);
+	memset(table, 0, sizeof(*table));
+	strcpy(table->name, name);
+	table->es = es;
+	table->number = es->table_count;
+	if (es->region.memory)
+		error = region_prepare_table(&es->region, &es->identity, name, geometry, &place,
+					     &entries);
+	if (!error)
+		error = table_init(table, geometry, place.salt,
+				   es->region.memory ? es->region.memory + place.offset : NULL,
+				   &es->clock, entries);
+	if (error) {
+		free(table);
+		return error;
+	}
+	if (es->region.memory)
+		region_publish_table(&es->region, &place);
+	es->tables[es->table_count++] = table;
+	*result = table;
+	return 0;
+}
+
+int estate_table_open(struct estate *es, const char *name, const struct estate_table_attr *attr,
+		      struct estate_table **result)
+{
+	struct geometry geometry;
+	struct estate_table *table;
+	int error = 0;
+
+	if (!es || !name || !result)
+		return error_set(-EINVAL, "estate_table_open: %s is NULL",
+				 !es	 ? "es"
+				 : !name ? "name"
+					 : "table");
+	if (!region_name_valid(name))
+		return error_set(
+			-EINVAL,
+			"table \"%s\": the name must be 1 to 63 characters of A-Z a-z 0-9 . _ - "
+			"with no dot in front",
+			name);
+	if (attr)
+		error = geometry_init(&geometry, attr);
+	if (!error && attr && attr->merge == ESTATE_MERGE_CUSTOM && !attr->custom)
+		error = error_set(-EINVAL, "table %s: the merge rule is custom, and custom is NULL",
+				  name);
+	if (error)
+		return error;
+
+	pthread_mutex_lock(&es->lock);
+	table = find_own(es, name);
+	if (table && attr && !geometry_same(&table->geometry, &geometry)) {
+		error = error_set(-EEXIST,
+				  "table %s is open on this instance with another geometry", name);
+	} else if (!table) {
+		if (!attr)
+			error = find_in_group(es, name, &geometry);
+		if (!error)
+			error = make_table(es, name, &geometry, &table);
+	}
+	if (!error && attr && attr->custom) {
+		table->custom = attr->custom;
+		table->custom_arg = attr->custom_arg;
+	}
+	pthread_mutex_unlock(&es->lock);
+	if (!error)
+		*result = table;
+	return error;
+}
+
+/* Tables found so far, and room for one of each name of all members. */
+struct collection {
+	struct estate_table_info *tables;
+	unsigned int count;
+	unsigned int room;
+};
+
+static int collect_table(struct collection *all, const struct region_table *table)
+{
+	struct estate_table_info *info = NULL;
+	struct geometry geometry;
+
+	for (unsigned int i = 0; i < all->count && !info; i++)
+		if (!strcmp(all->tables[i].name, table->name))
+			info = &all->tables[i];
+	if (!info) {
+		if (all->count == all->room) {
+			unsigned int room = all->room ? all->room * 2 : 16;
+			void *larger = realloc(all->tables, room * sizeof(*all->tables));
+
+			if (!larger)
+				return error_set(-ENOMEM, "estate_tables: no memory");
+			all->tables = larger;
+			all->room = room;
+		}
+		info = &all->tables[all->count++];
+		*info = (struct estate_table_info) { 0 };
+		strcpy(info->name, table->name);
+		geometry_attr(&table->geometry, &info->attr);
+	}
+	/* Cannot fail: these attributes made a geometry before. */
+	if (!geometry_init(&geometry, &info->attr) && geometry_same(&geometry, &table->geometry)) {
+		info->members++;
+		info->entries += table->entries;
+	} else {
+		info->odd++;
+	}
+	return 0;
+}
+
+static int collect_region(struct collection *all, const void *memory, size_t size)
+{
+	for (unsigned int index = 0;;) {
+		struct region_table table;
+		int error = region_next_table(memory, size, &index, &table);
+
+		if (error == -ENOENT)
+			return 0;
+		if (!error)
+			error = collect_table(all, &table);
+		if (error == -ENOMEM)
+			return error;
+	}
+}
+
+static int compare_tables(const void *a, const void *b)
+{
+	return strcmp(((const struct estate_table_info *)a)->name,
+		      ((const struct estate_table_info *)b)->name);
+}
+
+int estate_tables(struct estate *es, struct estate_table_info *tables, unsigned int max)
+{
+	struct collection all = { 0 };
+	struct roster *roster;
+	uint64_t generation;
+	int result = 0;
+
+	if (!es || (!tables && max))
+		return error_set(-EINVAL, "estate_tables: %s is NULL", es ? "tables" : "es");
+	roster = group_roster(es->group, &generation);
+	if (es->region.memory)
+		result = collect_region(&all, es->region.memory, es->region.size);
+	for (unsigned int i = 0; i < roster->count && !result; i++)
+		if (roster->entries[i].peer)
+			result = collect_region(&all, roster->entries[i].peer->region.memory,
+						roster->entries[i].peer->region.size);
+	roster_release(roster);
+	if (!result) {
+		if (all.count)
+			qsort(all.tables, all.count, sizeof(*all.tables), compare_tables);
+		for (unsigned int i = 0; i < all.count && i < max; i++)
+			tables[i] = all.tables[i];
+		result = (int)all.count;
+	}
+	free(all.tables);
+	return result;
+}

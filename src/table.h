@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The local view of a table: its owner's side. */
+#ifndef TABLE_H
+#define TABLE_H
+
+#include "clock.h"
+#include "entry.h"
+#include "extent.h"
+#include "geometry.h"
+#include "sidecar.h"
+
+#include <estate/table.h>
+
+/* How many keys of a batch are in flight: their groups and copies stay in the L1 cache. */
+#define TABLE_BATCH 16
+
+struct estate_table {
+	struct geometry geometry;
+	uint32_t salt;
+	unsigned char *buckets; /* in the region; NULL: an observer's table has none */
+	struct sidecar_group *sidecar; /* one per bucket */
+	size_t sidecar_bytes;
+	struct clock *clock;
+	uint64_t *directory_entries; /* the count of entries that others see */
+	struct extent_pool extents;
+	struct estate *es;
+	unsigned int number; /* of the tables of @es, in the order they were opened */
+	estate_reduce_fn *custom;
+	void *custom_arg;
+	char name[ESTATE_NAME_MAX];
+	/* Changed by whoever inserts or deletes: away from what every call reads. */
+	uint64_t entries __attribute__((aligned(64)));
+	uint64_t overflowed;
+};
+
+/*
+ * Prepare a table over @buckets, which are zeros; NULL makes an observer's.
+ * 0 or -ENOMEM with a sentence. @table's other fields are the caller's.
+ */
+int table_init(struct estate_table *table, const struct geometry *geometry, uint32_t salt,
+	       unsigned char *buckets, struct clock *clock, uint64_t *directory_entries);
+void table_destroy(struct estate_table *table);
+
+/* estate_get() for a key that is ready, with the stamp. */
+int table_get(const struct estate_table *table, const struct entry_key *key, void *value,
+	      size_t value_size, size_t *value_length, uint64_t *stamp);
+
+/*
+ * The same for a slot that holds the key with the CRC @key_crc. -EBADMSG, with no
+ * sentence, if it does not verify: being written, or another key's by now.
+ */
+int table_get_slot(const struct estate_table *table, uint32_t key_crc, uint32_t slot, void *value,
+		   size_t value_size, size_t *value_length);
+
+/* Sentences for what calls refuse; each returns its negative errno value. */
+int table_refuse(const struct estate_table *table, const void *key, size_t key_length);
+int table_refuse_length(const struct estate_table *table, size_t length);
+int table_refuse_full(const struct estate_table *table);
+int table_refuse_opaque(const struct estate_table *table);
+int table_absent(void);
+
+/* Check what all calls on the local view share; 0 or a negative errno value with a sentence. */
+static inline int table_check(const struct estate_table *table, const void *key, size_t key_length)
+{
+	if (likely(table && key && key_length - 1 < table->geometry.key_size && table->buckets))
+		return 0;
+	return table_refuse(table, key, key_length);
+}
+
+static inline int table_length_suits(const struct geometry *geometry, size_t length)
+{
+	return length == geometry->value_size ||
+	       (geometry->type == ESTATE_OPAQUE && length < geometry->value_size);
+}
+
+static inline void table_key(const struct estate_table *table, const void *bytes, size_t length,
+			     struct entry_key *key)
+{
+	entry_key_init(key, &table->geometry, table->salt, bytes, length);
+}
+
+static inline struct layout_bucket *table_bucket(const struct estate_table *table, uint64_t bucket)
+{
+	return (struct layout_bucket *)(table->buckets +
+					geometry_bucket_offset(&table->geometry, bucket));
+}
+
+static inline struct layout_copy *table_copy(const struct estate_table *table, uint32_t slot,
+					     unsigned int copy)
+{
+	return (struct layout_copy *)((unsigned char *)table_bucket(table, slot / LAYOUT_SLOTS) +
+				      geometry_copy_offset(&table->geometry, slot % LAYOUT_SLOTS,
+							   copy));
+}
+
+static inline uint8_t *table_tag(const struct estate_table *table, uint32_t slot)
+{
+	return &table->sidecar[slot / LAYOUT_SLOTS].tags[slot % LAYOUT_SLOTS];
+}
+
+#endif
