@@ -21,6 +21,21 @@
 #include <stdint.h>
 #include <string.h>
 
+/* The hash library's own code, inlined: a call costs as much as hashing a short key. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/*
+ * Loops over a key's words are the larger part of a look-up. Functions that take
+ * @key_words are inlined, with a constant for the common keys of up to 8 and up
+ * to 16 bytes: ENTRY_KEY_WORDS() makes the three variants of a call.
+ */
+#define ENTRY_INLINE static inline __attribute__((always_inline))
+#define ENTRY_KEY_WORDS(geometry, function, ...)                \
+	((geometry)->key_room == 16  ? function(__VA_ARGS__, 2) \
+	 : (geometry)->key_room == 8 ? function(__VA_ARGS__, 1) \
+				     : function(__VA_ARGS__, (geometry)->key_room / 8))
+
 enum entry_state {
 	ENTRY_TORN, /* would not verify: being written, or damaged */
 	ENTRY_EMPTY, /* never written */
@@ -46,14 +61,61 @@ struct entry_copy {
 };
 
 /* The hash: XXH3 over the key's bytes, seeded; part of the format. */
-uint64_t entry_hash(const struct geometry *geometry, const void *key, size_t length);
+ENTRY_INLINE uint64_t entry_hash(const struct geometry *geometry, const void *key, size_t length)
+{
+	return XXH3_64bits_withSeed(key, length, geometry->seed);
+}
 
-/* Make @key ready; its length was checked. */
-void entry_key_init(struct entry_key *key, const struct geometry *geometry, uint32_t salt,
-		    const void *bytes, size_t length);
+/* A key's last word: @rest bytes, 1 to 7, zeros above them. */
+static inline uint64_t entry_tail(const unsigned char *bytes, size_t length, size_t rest)
+{
+	uint64_t word = 0;
+
+	if (length >= 8) {
+		memcpy(&word, bytes + length - 8, 8);
+		return word >> (8 * (8 - rest));
+	}
+	for (size_t i = 0; i < rest; i++)
+		word |= (uint64_t)bytes[i] << (8 * i);
+	return word;
+}
 
 /* Continue @key's CRC for another salt: the same key in another instance's table. */
-void entry_key_salt(struct entry_key *key, const struct geometry *geometry, uint32_t salt);
+ENTRY_INLINE void entry_key_salt(struct entry_key *key, uint32_t salt, uint32_t key_words)
+{
+	uint32_t crc = salt;
+
+	for (uint32_t i = 0; i < key_words; i++)
+		crc = crc_word(crc, key->words[i]);
+	key->crc = crc;
+}
+
+/* Make @key ready; its length was checked. */
+ENTRY_INLINE void entry_key_init(struct entry_key *key, const struct geometry *geometry,
+				 uint32_t salt, const void *bytes, size_t length,
+				 uint32_t key_words)
+{
+	uint32_t whole = (uint32_t)length / 8;
+	uint32_t i;
+
+	/* A whole key of constant length: hashing it becomes a dozen instructions. */
+	if (key_words <= 2 && length == key_words * 8) {
+		key->hash = entry_hash(geometry, bytes, key_words * 8);
+		key->length = key_words * 8;
+		memcpy(key->words, bytes, key_words * 8);
+		entry_key_salt(key, salt, key_words);
+		return;
+	}
+	key->hash = entry_hash(geometry, bytes, length);
+	key->length = (uint32_t)length;
+	for (i = 0; i < whole; i++)
+		memcpy(key->words + i, (const unsigned char *)bytes + i * 8, 8);
+	if (length % 8)
+		key->words[i++] = entry_tail(bytes, length, length % 8);
+	for (; i < key_words; i++)
+		key->words[i] = 0;
+	entry_key_salt(key, salt, key_words);
+}
 
 /*
  * Copy out and verify whatever is at @copy. Returns ENTRY_LIVE, ENTRY_DELETED,
@@ -87,11 +149,12 @@ static inline uint32_t entry_crc_header(uint32_t crc, uint32_t slot, uint32_t me
  * Copy out and verify the inline value at @copy, whose key has the CRC @key_crc
  * (with the salt). Returns ENTRY_LIVE, ENTRY_DELETED or ENTRY_TORN.
  */
-static inline enum entry_state entry_load_value(const struct geometry *geometry, uint32_t key_crc,
-						uint32_t slot, const struct layout_copy *copy,
-						uint64_t *stamp, uint32_t *meta, uint64_t *value)
+ENTRY_INLINE enum entry_state entry_load_value(const struct geometry *geometry, uint32_t key_crc,
+					       uint32_t slot, const struct layout_copy *copy,
+					       uint64_t *stamp, uint32_t *meta, uint64_t *value,
+					       uint32_t key_words)
 {
-	const uint64_t *words = entry_words_const(copy) + geometry->key_room / 8;
+	const uint64_t *words = entry_words_const(copy) + key_words;
 	uint64_t check = entry_load_check(copy);
 	uint32_t m = (uint32_t)(check >> 32);
 	uint64_t s = shared_load(&copy->stamp);
@@ -112,13 +175,13 @@ static inline enum entry_state entry_load_value(const struct geometry *geometry,
 }
 
 /* Whether the words of @key are at @copy now; its length is for the CRC to prove. */
-static inline int entry_has_key(const struct geometry *geometry, const struct entry_key *key,
-				const struct layout_copy *copy)
+ENTRY_INLINE int entry_has_key(const struct entry_key *key, const struct layout_copy *copy,
+			       uint32_t key_words)
 {
 	const uint64_t *words = entry_words_const(copy);
 	uint64_t difference = 0;
 
-	for (uint32_t i = 0; i < geometry->key_room / 8; i++)
+	for (uint32_t i = 0; i < key_words; i++)
 		difference |= shared_load(words + i) ^ key->words[i];
 	return !difference;
 }
@@ -127,16 +190,16 @@ static inline int entry_has_key(const struct geometry *geometry, const struct en
  * Copy out and verify @copy if it holds @key. ENTRY_OTHER means that the key is
  * not there (now); nothing was verified.
  */
-static inline enum entry_state entry_match(const struct geometry *geometry,
-					   const struct entry_key *key, uint32_t slot,
-					   const struct layout_copy *copy, uint64_t *stamp,
-					   uint32_t *meta, uint64_t *value)
+ENTRY_INLINE enum entry_state entry_match(const struct geometry *geometry,
+					  const struct entry_key *key, uint32_t slot,
+					  const struct layout_copy *copy, uint64_t *stamp,
+					  uint32_t *meta, uint64_t *value, uint32_t key_words)
 {
 	enum entry_state state;
 
-	if (!entry_has_key(geometry, key, copy))
+	if (!entry_has_key(key, copy, key_words))
 		return ENTRY_OTHER;
-	state = entry_load_value(geometry, key->crc, slot, copy, stamp, meta, value);
+	state = entry_load_value(geometry, key->crc, slot, copy, stamp, meta, value, key_words);
 	/* The same words with another length are another key. */
 	if (state != ENTRY_TORN && META_KEY_LENGTH(*meta) != key->length)
 		return ENTRY_OTHER;
@@ -148,12 +211,11 @@ static inline enum entry_state entry_match(const struct geometry *geometry,
  * key; @value has zeros beyond the length in @meta, up to a multiple of 8.
  * The order of these stores is of no importance to readers.
  */
-static inline void entry_store(const struct geometry *geometry, struct layout_copy *copy,
-			       uint32_t slot, const uint64_t *key, uint32_t key_crc, uint64_t stamp,
-			       uint32_t meta, const uint64_t *value)
+ENTRY_INLINE void entry_store(struct layout_copy *copy, uint32_t slot, const uint64_t *key,
+			      uint32_t key_crc, uint64_t stamp, uint32_t meta,
+			      const uint64_t *value, uint32_t key_words)
 {
 	uint64_t *words = entry_words(copy);
-	uint32_t key_words = geometry->key_room / 8;
 	uint32_t value_words = (META_INLINE_LENGTH(meta) + 7) / 8;
 	uint32_t crc = entry_crc_header(key_crc, slot, meta, stamp);
 

@@ -36,14 +36,12 @@ struct found {
 	uint64_t value[GEOMETRY_INLINE_MAX / 8];
 };
 
-static inline enum entry_state look(const struct estate_table *table, const struct entry_key *key,
-				    uint32_t slot, struct found *found)
+ENTRY_INLINE enum entry_state look(const struct estate_table *table, const struct entry_key *key,
+				   uint32_t slot, unsigned int current, struct found *found,
+				   uint32_t key_words)
 {
-	uint8_t tag = tag_load(table_tag(table, slot));
-
-	return entry_match(&table->geometry, key, slot,
-			   table_copy(table, slot, !!(tag & TAG_CURRENT)), &found->stamp,
-			   &found->meta, found->value);
+	return entry_match(&table->geometry, key, slot, table_copy(table, slot, current),
+			   &found->stamp, &found->meta, found->value, key_words);
 }
 
 /* ENTRY_LIVE, ENTRY_EMPTY for an absent key, or ENTRY_TORN: look again. */
@@ -54,7 +52,9 @@ static enum entry_state find_in_chain(const struct estate_table *table, const st
 
 	for (uint32_t slot = chain_first(table, home); slot != NO_SLOT;
 	     slot = chain_next(table, slot)) {
-		enum entry_state state = look(table, key, slot, found);
+		unsigned int current = tag_load(table_tag(table, slot)) / TAG_CURRENT;
+		enum entry_state state =
+			look(table, key, slot, current, found, table->geometry.key_room / 8);
 
 		if (state == ENTRY_LIVE || state == ENTRY_TORN)
 			return state;
@@ -67,16 +67,18 @@ static enum entry_state find_in_chain(const struct estate_table *table, const st
 	return ENTRY_EMPTY;
 }
 
-static inline enum entry_state find(const struct estate_table *table, const struct entry_key *key,
-				    uint64_t home, struct found *found)
+ENTRY_INLINE enum entry_state find(const struct estate_table *table, const struct entry_key *key,
+				   struct found *found, uint32_t key_words)
 {
+	uint64_t home = geometry_home(&table->geometry, key->hash);
 	uint32_t lock;
-	uint64_t match = sidecar_match(both_tags(table->sidecar + home, &lock),
-				       sidecar_fingerprint(key->hash));
+	uint64_t tags = both_tags(table->sidecar + home, &lock);
+	uint64_t match = sidecar_match(tags, sidecar_fingerprint(key->hash));
 
 	for (; match; match &= match - 1) {
-		uint32_t slot = (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match);
-		enum entry_state state = look(table, key, slot, found);
+		unsigned int i = sidecar_first(match);
+		enum entry_state state = look(table, key, (uint32_t)(home * LAYOUT_SLOTS) + i,
+					      tags >> (i * 8 + 7) & 1, found, key_words);
 
 		if (likely(state == ENTRY_LIVE) || state == ENTRY_TORN)
 			return state;
@@ -86,9 +88,22 @@ static inline enum entry_state find(const struct estate_table *table, const stru
 	return find_in_chain(table, key, home, lock / SIDECAR_GENERATION, found);
 }
 
+/* Values are short: a call of memcpy() would take longer. */
+static inline void copy_words(void *to, const uint64_t *from, size_t length)
+{
+	unsigned char *bytes = to;
+	size_t words = length / 8;
+
+	for (size_t i = 0; i < words; i++)
+		memcpy(bytes + i * 8, from + i, 8);
+	for (size_t i = words * 8; i < length; i++)
+		bytes[i] = (unsigned char)(from[words] >> (i % 8 * 8));
+}
+
 /* Hand a verified copy to the caller. -EBADMSG: its extent was overwritten meanwhile. */
-static inline int deliver(const struct estate_table *table, const struct found *found, void *value,
-			  size_t value_size, size_t *value_length)
+static inline __attribute__((always_inline)) int deliver(const struct estate_table *table,
+							 const struct found *found, void *value,
+							 size_t value_size, size_t *value_length)
 {
 	size_t length = META_INLINE_LENGTH(found->meta);
 	struct layout_extent extent;
@@ -96,7 +111,7 @@ static inline int deliver(const struct estate_table *table, const struct found *
 	if (likely(!table->geometry.blocks)) {
 		if (length > value_size)
 			goto too_small;
-		memcpy(value, found->value, length);
+		copy_words(value, found->value, length);
 	} else {
 		memcpy(&extent, found->value, sizeof(extent));
 		length = extent.length;
@@ -123,7 +138,7 @@ static int get_locked(const struct estate_table *table, const struct entry_key *
 	uint32_t *lock = &table->sidecar[home].lock;
 	struct found found;
 	uint32_t word = sidecar_lock(lock);
-	enum entry_state state = find(table, key, home, &found);
+	enum entry_state state = find(table, key, &found, table->geometry.key_room / 8);
 	int error = -ENOENT;
 
 	if (state == ENTRY_LIVE)
@@ -141,14 +156,13 @@ static int get_locked(const struct estate_table *table, const struct entry_key *
 	return error;
 }
 
-int table_get(const struct estate_table *table, const struct entry_key *key, void *value,
-	      size_t value_size, size_t *value_length, uint64_t *stamp)
+ENTRY_INLINE int get(const struct estate_table *table, const struct entry_key *key, void *value,
+		     size_t value_size, size_t *value_length, uint64_t *stamp, uint32_t key_words)
 {
-	uint64_t home = geometry_home(&table->geometry, key->hash);
 	struct found found;
 
 	for (unsigned int i = 0; i < RETRIES; i++) {
-		enum entry_state state = find(table, key, home, &found);
+		enum entry_state state = find(table, key, &found, key_words);
 		int error;
 
 		if (likely(state == ENTRY_LIVE)) {
@@ -165,6 +179,13 @@ int table_get(const struct estate_table *table, const struct entry_key *key, voi
 	return get_locked(table, key, value, value_size, value_length, stamp);
 }
 
+int table_get(const struct estate_table *table, const struct entry_key *key, void *value,
+	      size_t value_size, size_t *value_length, uint64_t *stamp)
+{
+	return ENTRY_KEY_WORDS(&table->geometry, get, table, key, value, value_size, value_length,
+			       stamp);
+}
+
 int table_get_slot(const struct estate_table *table, uint32_t key_crc, uint32_t slot, void *value,
 		   size_t value_size, size_t *value_length)
 {
@@ -173,24 +194,32 @@ int table_get_slot(const struct estate_table *table, uint32_t key_crc, uint32_t 
 
 	if (entry_load_value(&table->geometry, key_crc, slot,
 			     table_copy(table, slot, !!(tag & TAG_CURRENT)), &found.stamp,
-			     &found.meta, found.value) != ENTRY_LIVE)
+			     &found.meta, found.value, table->geometry.key_room / 8) != ENTRY_LIVE)
 		return -EBADMSG;
 	return deliver(table, &found, value, value_size, value_length);
+}
+
+ENTRY_INLINE int get_bytes(const struct estate_table *table, const void *key, size_t key_length,
+			   void *value, size_t value_size, size_t *value_length, uint32_t key_words)
+{
+	struct entry_key ready;
+	uint64_t stamp;
+
+	entry_key_init(&ready, &table->geometry, table->salt, key, key_length, key_words);
+	return get(table, &ready, value, value_size, value_length, &stamp, key_words);
 }
 
 int estate_get(const struct estate_table *table, const void *key, size_t key_length, void *value,
 	       size_t value_size, size_t *value_length)
 {
-	struct entry_key ready;
-	uint64_t stamp;
 	int error = table_check(table, key, key_length);
 
 	if (error)
 		return error;
 	if (!value)
 		return error_set(-EINVAL, "estate_get: value is NULL");
-	table_key(table, key, key_length, &ready);
-	return table_get(table, &ready, value, value_size, value_length, &stamp);
+	return ENTRY_KEY_WORDS(&table->geometry, get_bytes, table, key, key_length, value,
+			       value_size, value_length);
 }
 
 int estate_get_batch(const struct estate_table *table, unsigned int count, const void *const *keys,

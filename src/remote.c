@@ -256,8 +256,9 @@ static int hints_at(const struct attempt *attempt, uint32_t slot)
 {
 	const struct remote_table *table = attempt->table;
 
-	return entry_has_key(table->geometry, attempt->key, copy_at(table, slot, 0)) ||
-	       entry_has_key(table->geometry, attempt->key, copy_at(table, slot, 1));
+	return entry_has_key(attempt->key, copy_at(table, slot, 0),
+			     table->geometry->key_room / 8) ||
+	       entry_has_key(attempt->key, copy_at(table, slot, 1), table->geometry->key_room / 8);
 }
 
 static enum finding try_key(struct attempt *attempt, uint64_t deadline_us,

@@ -96,12 +96,11 @@ static int collect(struct scan *scan, uint64_t home, unsigned int i)
 /* Read a key over the group and show it. */
 static int show(struct scan *scan, const struct remote_key *key)
 {
-	const struct geometry *geometry = &scan->query.table->geometry;
 	struct estate_answer answer;
 	struct entry_key words;
 	int error;
 
-	entry_key_init(&words, geometry, 0, key->words, key->length);
+	table_key(scan->query.table, key->words, key->length, &words);
 	scan->view->missing_count = 0;
 	error = view_get(scan->view, &scan->query, &words, scan->out, scan->out_size, &answer);
 	if (error && error != -ENOENT && error != -EHOSTDOWN)

@@ -76,7 +76,8 @@ static inline int table_length_suits(const struct geometry *geometry, size_t len
 static inline void table_key(const struct estate_table *table, const void *bytes, size_t length,
 			     struct entry_key *key)
 {
-	entry_key_init(key, &table->geometry, table->salt, bytes, length);
+	entry_key_init(key, &table->geometry, table->salt, bytes, length,
+		       table->geometry.key_room / 8);
 }
 
 static inline struct layout_bucket *table_bucket(const struct estate_table *table, uint64_t bucket)

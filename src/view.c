@@ -177,14 +177,14 @@ static int read_instance(struct estate_view *view, const struct view_query *quer
 	int error;
 
 	if (view->roster->entries[i].self) {
-		entry_key_salt(key, &table->geometry, table->salt);
+		entry_key_salt(key, table->salt, table->geometry.key_room / 8);
 		return table_get(table, key, value->data, table->geometry.value_size,
 				 &value->length, &value->stamp);
 	}
 	place = view_place(view, table, i, &error);
 	if (!place)
 		return error;
-	entry_key_salt(key, &table->geometry, place->salt);
+	entry_key_salt(key, place->salt, table->geometry.key_room / 8);
 	return remote_get(place, key, query->deadline_us, value);
 }
 
@@ -264,7 +264,7 @@ int estate_query_global(struct estate_view *view, struct estate_table *table, co
 				   clock_monotonic_us() + (view ? view->deadline_us : 0), &ready);
 	if (error)
 		return error;
-	entry_key_init(&words, &table->geometry, table->salt, key, key_length);
+	table_key(table, key, key_length, &words);
 	return view_get(view, &ready, &words, out, out_size, answer);
 }
 
@@ -296,7 +296,7 @@ int estate_query_batch(struct estate_view *view, struct estate_table *table, uns
 	for (unsigned int i = 0; i < count; i++) {
 		struct entry_key words;
 
-		entry_key_init(&words, &table->geometry, table->salt, keys[i], key_length);
+		table_key(table, keys[i], key_length, &words);
 		status[i] = view_get(view, &ready, &words, (char *)out + i * out_size, out_size,
 				     answers ? &answers[i] : NULL);
 		found += !status[i];

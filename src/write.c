@@ -91,72 +91,115 @@ static uint32_t claim(struct estate_table *table, const struct entry_key *key, u
 	return claim_far(table, home, fingerprint);
 }
 
-static void join_chain(struct estate_table *table, uint64_t home, uint32_t *lock, uint32_t slot)
+static void join_chain(struct estate_table *table, struct write_target *target)
 {
-	chain_push(table, home, slot);
-	*lock |= SIDECAR_CHAIN;
-	__atomic_store_n(&table->sidecar[home].lock, *lock | SIDECAR_LOCKED, __ATOMIC_RELEASE);
+	chain_push(table, target->home, target->slot.number);
+	target->lock |= SIDECAR_CHAIN;
+	__atomic_store_n(&table->sidecar[target->home].lock, target->lock | SIDECAR_LOCKED,
+			 __ATOMIC_RELEASE);
 }
 
-/* The change to a key whose lock the caller has; @slot is NO_SLOT for a new one. */
-static inline __attribute__((always_inline)) int change_inline(struct estate_table *table,
-							       const struct entry_key *key,
-							       uint64_t home, uint32_t *lock,
-							       uint32_t slot, change_fn *how,
-							       void *arg)
+/*
+ * Ask for the lines of the slot that looks like the key's before taking the lock: a
+ * locked instruction waits for all that is before it and lets nothing after it begin.
+ */
+static inline void prefetch_match(const struct estate_table *table, const struct entry_key *key,
+				  uint64_t home)
+{
+	uint32_t lock;
+	uint64_t match = sidecar_match(both_tags(table->sidecar + home, &lock),
+				       sidecar_fingerprint(key->hash));
+	const char *copies;
+
+	if (!match)
+		return;
+	copies = (const char *)table_copy(
+		table, (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match), 0);
+	__builtin_prefetch(copies, 1);
+	__builtin_prefetch(copies + table->geometry.copy_size, 1);
+}
+
+/* Lock a key's home, and find its slot. */
+ENTRY_INLINE void lock_key(struct estate_table *table, const struct entry_key *key,
+			   struct write_target *target, uint32_t key_words)
+{
+	target->key = key;
+	target->home = geometry_home(&table->geometry, key->hash);
+	prefetch_match(table, key, target->home);
+	target->lock = sidecar_lock(&table->sidecar[target->home].lock);
+	target->found = slot_find(table, key, target->home, &target->slot, key_words);
+}
+
+static inline void unlock_key(struct estate_table *table, const struct write_target *target)
+{
+	sidecar_unlock(&table->sidecar[target->home].lock, target->lock);
+}
+
+/*
+ * Make @value, @length bytes and zeros up to a multiple of 8, the next version
+ * of the target: the inline value or the descriptor.
+ */
+ENTRY_INLINE int publish(struct estate_table *table, struct write_target *target,
+			 const uint64_t *value, size_t length, uint32_t key_words)
+{
+	const struct entry_key *key = target->key;
+	int far = 0;
+
+	if (unlikely(!target->found)) {
+		uint32_t number = claim(table, key, target->home, &far);
+
+		if (number == NO_SLOT)
+			return table_refuse_full(table);
+		target->slot = slot_at(table, number);
+	}
+	slot_publish(table, &target->slot, key->words, key->crc,
+		     META(key->length, length, META_LIVE), value, key_words);
+	if (unlikely(far))
+		join_chain(table, target);
+	return 0;
+}
+
+/* Change an inline value. @needs_old: a constant, whether @how looks at what was there. */
+ENTRY_INLINE int change_inline(struct estate_table *table, struct write_target *target,
+			       change_fn *how, void *arg, int needs_old, uint32_t key_words)
 {
 	uint64_t value[GEOMETRY_INLINE_MAX / 8];
 	size_t length = 0;
-	int far = 0;
 	int error;
 
-	if (slot != NO_SLOT)
-		length = load_current(table, slot, value);
-	else
-		memset(value, 0, table->geometry.value_room);
+	if (needs_old) {
+		if (likely(target->found))
+			length = slot_load(table, &target->slot, value);
+		else
+			memset(value, 0, table->geometry.value_room);
+	}
 	error = how(table, value, &length, arg);
 	if (error)
 		return error;
-	if (unlikely(slot == NO_SLOT)) {
-		slot = claim(table, key, home, &far);
-		if (slot == NO_SLOT)
-			return table_refuse_full(table);
-	}
-	pad(value, length);
-	publish(table, slot, key->words, key->length, key->crc, META_LIVE, length, value);
-	if (unlikely(far))
-		join_chain(table, home, lock, slot);
-	return 0;
+	slot_pad(value, length);
+	return publish(table, target, value, length, key_words);
 }
 
-/* Make @block, which has @length bytes with that CRC, the value of the key. */
-static int publish_extent(struct estate_table *table, const struct entry_key *key, uint64_t home,
-			  uint32_t *lock, uint32_t slot, const struct layout_extent *extent)
+/* Make @extent, which was stored, the value of the target, and free the block before it. */
+static int publish_extent(struct estate_table *table, struct write_target *target,
+			  const struct layout_extent *extent)
 {
 	uint64_t words[sizeof(*extent) / 8];
 	struct layout_extent old = { 0 };
-	int replaces = slot != NO_SLOT;
-	int far = 0;
+	int error;
 
-	if (replaces) {
-		old = slot_extent(table, slot);
-	} else {
-		slot = claim(table, key, home, &far);
-		if (slot == NO_SLOT)
-			return table_refuse_full(table);
-	}
+	if (target->found)
+		old = slot_extent(table, &target->slot);
 	memcpy(words, extent, sizeof(*extent));
-	publish(table, slot, key->words, key->length, key->crc, META_LIVE, sizeof(*extent), words);
-	if (far)
-		join_chain(table, home, lock, slot);
-	if (replaces)
+	error = publish(table, target, words, sizeof(*extent), table->geometry.key_room / 8);
+	if (!error && target->found)
 		extent_free(&table->extents, (uint32_t)old.block);
-	return 0;
+	return error;
 }
 
-/* As change_inline(), on a fresh block. */
-static int change_extent(struct estate_table *table, const struct entry_key *key, uint64_t home,
-			 uint32_t *lock, uint32_t slot, change_fn *how, void *arg)
+/* Change a value in a fresh block. */
+static int change_extent(struct estate_table *table, struct write_target *target, change_fn *how,
+			 void *arg)
 {
 	struct layout_extent extent = { .block = extent_take(&table->extents) };
 	void *block = extent_block(&table->extents, extent.block);
@@ -164,8 +207,8 @@ static int change_extent(struct estate_table *table, const struct entry_key *key
 	size_t length = 0;
 	int error;
 
-	if (slot != NO_SLOT) {
-		struct layout_extent old = slot_extent(table, slot);
+	if (target->found) {
+		struct layout_extent old = slot_extent(table, &target->slot);
 
 		length = old.length;
 		memcpy(value, extent_block(&table->extents, old.block), length);
@@ -176,41 +219,34 @@ static int change_extent(struct estate_table *table, const struct entry_key *key
 	if (!error) {
 		extent.length = (uint32_t)length;
 		extent.crc = crc_bytes(table->salt, block, length);
-		error = publish_extent(table, key, home, lock, slot, &extent);
+		error = publish_extent(table, target, &extent);
 	}
 	if (error)
 		extent_free(&table->extents, (uint32_t)extent.block);
 	return error;
 }
 
-static inline __attribute__((always_inline)) int change_at(struct estate_table *table,
-							   const struct entry_key *key,
-							   uint64_t home, uint32_t *lock,
-							   uint32_t slot, change_fn *how, void *arg)
+int write_change(struct estate_table *table, struct write_target *target, change_fn *how, void *arg)
 {
+	if (table->geometry.blocks)
+		return change_extent(table, target, how, arg);
+	return change_inline(table, target, how, arg, 1, table->geometry.key_room / 8);
+}
+
+ENTRY_INLINE int change(struct estate_table *table, const void *key, size_t key_length,
+			change_fn *how, void *arg, int needs_old, uint32_t key_words)
+{
+	struct write_target target;
+	struct entry_key ready;
+	int error;
+
+	entry_key_init(&ready, &table->geometry, table->salt, key, key_length, key_words);
+	lock_key(table, &ready, &target, key_words);
 	if (likely(!table->geometry.blocks))
-		return change_inline(table, key, home, lock, slot, how, arg);
-	return change_extent(table, key, home, lock, slot, how, arg);
-}
-
-int write_change(struct estate_table *table, const struct entry_key *key, uint32_t *lock,
-		 uint32_t slot, change_fn *how, void *arg)
-{
-	return change_at(table, key, geometry_home(&table->geometry, key->hash), lock, slot, how,
-			 arg);
-}
-
-static inline __attribute__((always_inline)) int change(struct estate_table *table,
-							const struct entry_key *key, change_fn *how,
-							void *arg)
-{
-	uint64_t home = geometry_home(&table->geometry, key->hash);
-	uint32_t *lock = &table->sidecar[home].lock;
-	uint32_t word = sidecar_lock(lock);
-	uint32_t slot = find_locked(table, key, home);
-	int error = change_at(table, key, home, &word, slot, how, arg);
-
-	sidecar_unlock(lock, word);
+		error = change_inline(table, &target, how, arg, needs_old, key_words);
+	else
+		error = change_extent(table, &target, how, arg);
+	unlock_key(table, &target);
 	return error;
 }
 
@@ -234,36 +270,48 @@ int write_put(const struct estate_table *table, void *value, size_t *length, voi
 static int put_extent(struct estate_table *table, const struct entry_key *key,
 		      const struct write_bytes *bytes)
 {
-	uint64_t home = geometry_home(&table->geometry, key->hash);
-	uint32_t *lock = &table->sidecar[home].lock;
 	struct layout_extent extent = { .block = extent_take(&table->extents),
 					.length = (uint32_t)bytes->length };
-	uint32_t word;
+	struct write_target target;
 	int error;
 
 	extent.crc = extent_store(extent_block(&table->extents, extent.block), table->salt,
 				  bytes->data, bytes->length);
-	word = sidecar_lock(lock);
-	error = publish_extent(table, key, home, &word, find_locked(table, key, home), &extent);
-	sidecar_unlock(lock, word);
+	lock_key(table, key, &target, table->geometry.key_room / 8);
+	error = publish_extent(table, &target, &extent);
+	unlock_key(table, &target);
 	if (error)
 		extent_free(&table->extents, (uint32_t)extent.block);
 	return error;
 }
 
-static inline int put(struct estate_table *table, const struct entry_key *key,
-		      const struct write_bytes *bytes)
+ENTRY_INLINE int put(struct estate_table *table, const struct entry_key *key, const void *value,
+		     size_t length, uint32_t key_words)
 {
+	struct write_bytes bytes = { value, length };
+	struct write_target target;
+	int error;
+
 	if (unlikely(table->geometry.blocks))
-		return put_extent(table, key, bytes);
-	return change(table, key, change_put, (void *)(uintptr_t)bytes);
+		return put_extent(table, key, &bytes);
+	lock_key(table, key, &target, key_words);
+	error = change_inline(table, &target, change_put, &bytes, 0, key_words);
+	unlock_key(table, &target);
+	return error;
+}
+
+ENTRY_INLINE int put_bytes(struct estate_table *table, const void *key, size_t key_length,
+			   const void *value, size_t value_length, uint32_t key_words)
+{
+	struct entry_key ready;
+
+	entry_key_init(&ready, &table->geometry, table->salt, key, key_length, key_words);
+	return put(table, &ready, value, value_length, key_words);
 }
 
 int estate_put(struct estate_table *table, const void *key, size_t key_length, const void *value,
 	       size_t value_length)
 {
-	struct write_bytes bytes = { value, value_length };
-	struct entry_key ready;
 	int error = table_check(table, key, key_length);
 
 	if (error)
@@ -272,8 +320,8 @@ int estate_put(struct estate_table *table, const void *key, size_t key_length, c
 		return error_set(-EINVAL, "estate_put: value is NULL");
 	if (unlikely(!table_length_suits(&table->geometry, value_length)))
 		return table_refuse_length(table, value_length);
-	table_key(table, key, key_length, &ready);
-	return put(table, &ready, &bytes);
+	return ENTRY_KEY_WORDS(&table->geometry, put_bytes, table, key, key_length, value,
+			       value_length);
 }
 
 int estate_put_batch(struct estate_table *table, unsigned int count, const void *const *keys,
@@ -304,25 +352,12 @@ int estate_put_batch(struct estate_table *table, unsigned int count, const void 
 		}
 		for (unsigned int i = 0; i < n; i++) {
 			uint64_t home = geometry_home(&table->geometry, ready[i].hash);
-			uint32_t lock;
-			uint64_t match = sidecar_match(both_tags(table->sidecar + home, &lock),
-						       sidecar_fingerprint(ready[i].hash));
-
-			if (match) {
-				uint32_t slot =
-					(uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match);
-				const char *slots = (const char *)table_copy(table, slot, 0);
-
-				__builtin_prefetch(slots, 1);
-				__builtin_prefetch(slots + table->geometry.copy_size, 1);
-			}
+			prefetch_match(table, &ready[i], home);
 		}
 		for (unsigned int i = 0; i < n; i++) {
-			struct write_bytes bytes = {
-				(const char *)values + (start + i) * value_length, value_length
-			};
-
-			status[start + i] = put(table, &ready[i], &bytes);
+			status[start + i] = put(table, &ready[i],
+						(const char *)values + (start + i) * value_length,
+						value_length, table->geometry.key_room / 8);
 			written += !status[start + i];
 		}
 	}
@@ -350,7 +385,6 @@ int estate_add_fields(struct estate_table *table, const void *key, size_t key_le
 		      size_t count, const void *deltas)
 {
 	struct write_deltas all = { first, count, deltas };
-	struct entry_key ready;
 	int error = table_check(table, key, key_length);
 
 	if (error)
@@ -363,8 +397,8 @@ int estate_add_fields(struct estate_table *table, const void *key, size_t key_le
 		return error_set(-ERANGE,
 				 "table %s: %zu elements from element %zu on; a value has %u",
 				 table->name, count, first, table->geometry.value_count);
-	table_key(table, key, key_length, &ready);
-	return change(table, &ready, change_add, &all);
+	return ENTRY_KEY_WORDS(&table->geometry, change, table, key, key_length, change_add, &all,
+			       1);
 }
 
 int estate_add(struct estate_table *table, const void *key, size_t key_length, const void *deltas)
@@ -388,7 +422,6 @@ int estate_fold(struct estate_table *table, const void *key, size_t key_length, 
 		size_t value_length)
 {
 	struct write_bytes bytes = { value, value_length };
-	struct entry_key ready;
 	int error = table_check(table, key, key_length);
 
 	if (error)
@@ -402,8 +435,7 @@ int estate_fold(struct estate_table *table, const void *key, size_t key_length, 
 				 table->name);
 	if (!table_length_suits(&table->geometry, value_length))
 		return table_refuse_length(table, value_length);
-	table_key(table, key, key_length, &ready);
-	return change(table, &ready, change_fold, &bytes);
+	return change(table, key, key_length, change_fold, &bytes, 1, table->geometry.key_room / 8);
 }
 
 struct update {
@@ -433,53 +465,48 @@ int estate_update(struct estate_table *table, const void *key, size_t key_length
 		  estate_update_fn *update, void *arg)
 {
 	struct update call = { update, arg };
-	struct entry_key ready;
 	int error = table_check(table, key, key_length);
 
 	if (error)
 		return error;
 	if (!update)
 		return error_set(-EINVAL, "estate_update: update is NULL");
-	table_key(table, key, key_length, &ready);
-	return change(table, &ready, change_update, &call);
+	return change(table, key, key_length, change_update, &call, 1,
+		      table->geometry.key_room / 8);
 }
 
 int estate_delete(struct estate_table *table, const void *key, size_t key_length)
 {
 	struct layout_extent extent = { 0 };
+	struct write_target target;
 	struct entry_key ready;
-	uint64_t home;
-	uint32_t *lock;
-	uint32_t word;
-	uint32_t slot;
 	int error = table_check(table, key, key_length);
 
 	if (error)
 		return error;
 	table_key(table, key, key_length, &ready);
-	home = geometry_home(&table->geometry, ready.hash);
-	lock = &table->sidecar[home].lock;
-	word = sidecar_lock(lock);
-	slot = find_locked(table, &ready, home);
-	if (slot == NO_SLOT) {
-		sidecar_unlock(lock, word);
+	lock_key(table, &ready, &target, table->geometry.key_room / 8);
+	if (!target.found) {
+		unlock_key(table, &target);
 		return table_absent();
 	}
 	if (table->geometry.blocks)
-		extent = slot_extent(table, slot);
-	publish(table, slot, ready.words, ready.length, ready.crc, 0, 0, NULL);
+		extent = slot_extent(table, &target.slot);
+	slot_publish(table, &target.slot, ready.words, ready.crc, META(ready.length, 0, 0), NULL,
+		     table->geometry.key_room / 8);
 	if (table->geometry.blocks)
 		extent_free(&table->extents, (uint32_t)extent.block);
-	if (word & SIDECAR_CHAIN) {
-		chain_remove(table, home, slot);
-		if (chain_first(table, home) == NO_SLOT)
-			word &= ~SIDECAR_CHAIN;
+	if (target.lock & SIDECAR_CHAIN) {
+		chain_remove(table, target.home, target.slot.number);
+		if (chain_first(table, target.home) == NO_SLOT)
+			target.lock &= ~SIDECAR_CHAIN;
 	}
-	/* Unlinked, then the generation, then free: see the top of this file. */
-	word += SIDECAR_GENERATION;
-	__atomic_store_n(lock, word | SIDECAR_LOCKED, __ATOMIC_RELEASE);
-	tag_free(table_tag(table, slot));
+	/* Unlinked, then the generation, then free: readers of chains rely on it (read.c). */
+	target.lock += SIDECAR_GENERATION;
+	__atomic_store_n(&table->sidecar[target.home].lock, target.lock | SIDECAR_LOCKED,
+			 __ATOMIC_RELEASE);
+	tag_free(target.slot.tag);
 	release_entry(table);
-	sidecar_unlock(lock, word);
+	unlock_key(table, &target);
 	return 0;
 }

@@ -3,7 +3,7 @@
 #ifndef WRITE_H
 #define WRITE_H
 
-#include "table.h"
+#include "slot.h"
 
 /*
  * How a call changes a value. @value has @length bytes, 0 if the key is new,
@@ -12,12 +12,18 @@
  */
 typedef int change_fn(const struct estate_table *table, void *value, size_t *length, void *arg);
 
-/*
- * Change @slot, which holds @key, or make an entry for it if @slot is NO_SLOT.
- * The caller has the key's lock; @lock is the word to unlock it with.
- */
-int write_change(struct estate_table *table, const struct entry_key *key, uint32_t *lock,
-		 uint32_t slot, change_fn *how, void *arg);
+/* A key whose lock the caller has, and its slot if it was found. */
+struct write_target {
+	const struct entry_key *key;
+	uint64_t home;
+	uint32_t lock; /* the word to unlock the home with */
+	int found;
+	struct slot slot;
+};
+
+/* Change the target's value, or make an entry for it. */
+int write_change(struct estate_table *table, struct write_target *target, change_fn *how,
+		 void *arg);
 
 /* A change_fn: replace the value by a struct write_bytes. */
 struct write_bytes {

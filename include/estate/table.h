@@ -454,6 +454,7 @@ struct estate_entry {
 	void *sidecar;
 	void *lock;
 	uint64_t hash;
+	uint32_t slot_number;
 	uint32_t generation;
 	uint32_t key_crc;
 };
