@@ -183,6 +183,19 @@ static int watch(struct group *group, struct source *source)
 	return 0;
 }
 
+/*
+ * A child of a fork() has the same descriptors, and keeps them open: closing ours
+ * alone would leave its events with us, about something that is freed.
+ */
+static void close_source(struct group *group, struct source *source)
+{
+	if (source->fd < 0)
+		return;
+	epoll_ctl(group->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+	close(source->fd);
+	source->fd = -1;
+}
+
 /* So that members that all lost the same peer do not all come back at the same moment. */
 static uint64_t jitter(struct group *group, uint64_t us)
 {
@@ -192,9 +205,7 @@ static uint64_t jitter(struct group *group, uint64_t us)
 /* The connection to a member is over, or did not come about: @reason says why. Lock held. */
 static void lose(struct group *group, struct member *member, const char *reason)
 {
-	if (member->source.fd >= 0)
-		close(member->source.fd);
-	member->source.fd = -1;
+	close_source(group, &member->source);
 	member->connecting = 0;
 	member->tried = 1;
 	snprintf(member->reason, sizeof(member->reason), "%s", reason);
@@ -288,10 +299,9 @@ static int list_member(const char *name, const char *address, void *arg)
 	return 0;
 }
 
-static void free_member(struct member *member)
+static void free_member(struct group *group, struct member *member)
 {
-	if (member->source.fd >= 0)
-		close(member->source.fd);
+	close_source(group, &member->source);
 	peer_release(member->peer);
 	free(member);
 }
@@ -314,7 +324,7 @@ static void read_registry(struct group *group)
 			continue;
 		}
 		*link = member->next;
-		free_member(member);
+		free_member(group, member);
 		listing.changed = 1;
 	}
 	if (listing.changed)
@@ -407,7 +417,7 @@ static void reader_event(struct group *group, struct reader *reader)
 		}
 	}
 	group->reader_count--;
-	close(reader->source.fd);
+	close_source(group, &reader->source);
 	free(reader);
 }
 
@@ -547,31 +557,25 @@ static void wait_settled(struct group *group)
 	pthread_mutex_unlock(&group->lock);
 }
 
-static void close_source(struct source *source)
-{
-	if (source->fd >= 0)
-		close(source->fd);
-}
-
 static void destroy(struct group *group)
 {
 	while (group->members) {
 		struct member *member = group->members;
 
 		group->members = member->next;
-		free_member(member);
+		free_member(group, member);
 	}
 	while (group->readers) {
 		struct reader *reader = group->readers;
 
 		group->readers = reader->next;
-		close(reader->source.fd);
+		close_source(group, &reader->source);
 		free(reader);
 	}
 	roster_release(group->roster);
-	close_source(&group->listener);
-	close_source(&group->tick);
-	close_source(&group->stop);
+	close_source(group, &group->listener);
+	close_source(group, &group->tick);
+	close_source(group, &group->stop);
 	if (group->epoll >= 0)
 		close(group->epoll);
 	if (group->registry)
