@@ -44,10 +44,14 @@ static inline void shared_load_words(uint64_t *to, const uint64_t *from, size_t 
 static inline void shared_copy_from(void *to, const void *from, size_t length)
 {
 #ifdef SHARED_TSAN
-	const unsigned char *bytes = from;
+	for (size_t i = 0; i < length / 8; i++) {
+		uint64_t word = shared_load((const uint64_t *)from + i);
 
-	for (size_t i = 0; i < length; i++)
-		((unsigned char *)to)[i] = __atomic_load_n(bytes + i, __ATOMIC_RELAXED);
+		memcpy((unsigned char *)to + i * 8, &word, 8);
+	}
+	for (size_t i = length / 8 * 8; i < length; i++)
+		((unsigned char *)to)[i] =
+			__atomic_load_n((const unsigned char *)from + i, __ATOMIC_RELAXED);
 #else
 	memcpy(to, from, length);
 #endif
@@ -56,10 +60,15 @@ static inline void shared_copy_from(void *to, const void *from, size_t length)
 static inline void shared_copy_to(void *to, const void *from, size_t length)
 {
 #ifdef SHARED_TSAN
-	unsigned char *bytes = to;
+	for (size_t i = 0; i < length / 8; i++) {
+		uint64_t word;
 
-	for (size_t i = 0; i < length; i++)
-		__atomic_store_n(bytes + i, ((const unsigned char *)from)[i], __ATOMIC_RELAXED);
+		memcpy(&word, (const unsigned char *)from + i * 8, 8);
+		shared_store((uint64_t *)to + i, word);
+	}
+	for (size_t i = length / 8 * 8; i < length; i++)
+		__atomic_store_n((unsigned char *)to + i, ((const unsigned char *)from)[i],
+				 __ATOMIC_RELAXED);
 #else
 	memcpy(to, from, length);
 #endif

@@ -34,6 +34,7 @@ struct shared {
 	uint64_t remote_reads;
 	uint64_t writes;
 	uint64_t timeouts; /* of remote readers: allowed, but not all the time */
+	int ready; /* there is something to read */
 	int stop;
 	int torn;
 };
@@ -196,6 +197,8 @@ static pid_t fork_reader(struct run *run)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!__atomic_load_n(&run->shared->ready, __ATOMIC_ACQUIRE))
+		usleep(1000);
 	read_remote(run);
 	_exit(0);
 }
@@ -219,6 +222,9 @@ static void test_size(void **state)
 	if (size > 256) /* as many bytes as the largest of the small ones */
 		run.shared->target = run.shared->target / (size / 128) + 1000;
 
+	/* First of all: ThreadSanitizer allows no threads in a child of a process that has some. */
+	for (unsigned int i = 0; i < PROCESSES; i++)
+		children[i] = fork_reader(&run);
 	es = group_open(run.folder, "writer", 128 << 20);
 	attr.key_size = sizeof(unsigned int);
 	attr.value_count = size;
@@ -228,8 +234,7 @@ static void test_size(void **state)
 		make_value(value, size, 0, 1);
 		assert_ok(estate_put(run.table, &key, sizeof(key), value, size));
 	}
-	for (unsigned int i = 0; i < PROCESSES; i++)
-		children[i] = fork_reader(&run);
+	__atomic_store_n(&run.shared->ready, 1, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < WRITERS; i++) {
 		writers[i] = (struct writer) { &run, i };
 		assert_int_equal(pthread_create(&threads[i], NULL, write_keys, &writers[i]), 0);
