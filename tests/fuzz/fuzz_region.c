@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * All code that parses a peer's bytes: header, directory, buckets, chains,
+ * extents. The input is a list of changes to a good region; some of them make
+ * checksums right again, so that what is behind the checksums is reached too.
+ */
+#include "clock.h"
+#include "crc.h"
+#include "entry.h"
+#include "region.h"
+#include "remote.h"
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REGION_SIZE (256 << 10)
+#define KEYS 40
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static unsigned char *good; /* what the input changes a copy of */
+static unsigned char *memory;
+
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+static uint32_t take(struct input *input, size_t bytes)
+{
+	uint32_t value = 0;
+
+	for (size_t i = 0; i < bytes && input->size; i++, input->size--)
+		value |= (uint32_t)*input->data++ << (8 * i);
+	return value;
+}
+
+static void add_table(struct region *region, const struct region_identity *identity,
+		      const char *name, size_t value_size, size_t capacity)
+{
+	static struct clock clock;
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+	struct estate_table *table = aligned_alloc(64, sizeof(*table));
+	struct region_table place;
+	struct geometry geometry;
+	unsigned char value[2000];
+	uint64_t *entries;
+
+	memset(table, 0, sizeof(*table));
+	attr.key_size = 12;
+	attr.value_count = value_size;
+	attr.capacity = capacity;
+	if (geometry_init(&geometry, &attr) ||
+	    region_prepare_table(region, identity, name, &geometry, &place, &entries) ||
+	    table_init(table, &geometry, place.salt, region->memory + place.offset, &clock,
+		       entries))
+		abort();
+	for (uint32_t id = 0; id < KEYS; id++) {
+		memset(value, (int)id, value_size);
+		for (int times = 0; times < 2; times++)
+			if (estate_put(table, &id, sizeof(id), value, id * value_size / KEYS))
+				abort();
+	}
+	region_publish_table(region, &place);
+	table_destroy(table);
+	free(table);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	const struct region_identity identity = { .group = "fuzz", .name = "peer", .epoch = 7 };
+	struct region region;
+
+	(void)argc;
+	(void)argv;
+	if (region_create(&region, &identity, REGION_SIZE))
+		abort();
+	add_table(&region, &identity, "inline", 30, KEYS);
+	add_table(&region, &identity, "large", 1000, KEYS);
+	good = malloc(REGION_SIZE);
+	memory = malloc(REGION_SIZE);
+	memcpy(good, region.memory, REGION_SIZE);
+	region_destroy(&region);
+	return 0;
+}
+
+static struct layout_table *directory(uint32_t index)
+{
+	return (struct layout_table *)(memory + LAYOUT_DIRECTORY) + index % ESTATE_TABLES_MAX;
+}
+
+/* A copy of a slot whose checksum is to be right for what is in it. */
+static void mend_copy(const struct remote_table *table, uint32_t slot, unsigned int which)
+{
+	unsigned char *bucket = (unsigned char *)(uintptr_t)table->buckets +
+				geometry_bucket_offset(table->geometry, slot / LAYOUT_SLOTS);
+	struct layout_copy *copy =
+		(struct layout_copy *)(bucket + geometry_copy_offset(table->geometry,
+								     slot % LAYOUT_SLOTS, which));
+	uint32_t crc = table->salt;
+	const uint64_t *words = entry_words_const(copy);
+	uint32_t key_words = table->geometry->key_room / 8;
+	uint32_t value_words = (META_INLINE_LENGTH(copy->meta) + 7) / 8;
+
+	if (value_words > table->geometry->value_room / 8)
+		return;
+	for (uint32_t i = 0; i < key_words; i++)
+		crc = crc_word(crc, words[i]);
+	crc = entry_crc_header(crc, slot, copy->meta, copy->stamp);
+	for (uint32_t i = 0; i < value_words; i++)
+		crc = crc_word(crc, words[key_words + i]);
+	copy->crc = crc;
+}
+
+static void mend_links(const struct remote_table *table, uint32_t slot, uint32_t to)
+{
+	struct layout_bucket *bucket =
+		(struct layout_bucket *)((unsigned char *)(uintptr_t)table->buckets +
+					 geometry_bucket_offset(table->geometry,
+								slot / LAYOUT_SLOTS));
+
+	if (to % 2)
+		bucket->head = link_make(table->salt, link_place_head(slot / LAYOUT_SLOTS), to / 2);
+	else
+		bucket->next[slot % LAYOUT_SLOTS] =
+			link_make(table->salt, link_place_next(slot), to / 2);
+}
+
+/* The table @number of the directory as a reader has it; 0 if it is none. */
+static int open_table(unsigned int number, struct region_table *found, struct remote_table *table)
+{
+	unsigned int index = number;
+
+	if (region_next_table(memory, REGION_SIZE, &index, found))
+		return 0;
+	*table = (struct remote_table) { &found->geometry, memory + found->offset, found->salt };
+	return 1;
+}
+
+static void change(struct input *input)
+{
+	struct region_table found;
+	struct remote_table table;
+	uint32_t what = take(input, 1);
+	uint32_t where = take(input, 3);
+	uint32_t number = what / 8 % 2;
+
+	switch (what % 8) {
+	case 0: { /* header and directory */
+		struct layout_header *header = (struct layout_header *)memory;
+		size_t start = offsetof(struct layout_header, region_size);
+
+		header->crc = crc_bytes(~0u, memory + start,
+					offsetof(struct layout_header, state) - start);
+		directory(number)->crc =
+			crc_bytes(~0u, directory(number), offsetof(struct layout_table, crc));
+		break;
+	}
+	case 1:
+		if (open_table(number, &found, &table))
+			mend_copy(&table, where / 2 % (uint32_t)found.geometry.slots, where % 2);
+		break;
+	case 2:
+		if (open_table(number, &found, &table))
+			mend_links(&table, where % (uint32_t)found.geometry.slots, take(input, 2));
+		break;
+	case 3: /* in the header or the directory */
+		memory[where % (LAYOUT_DIRECTORY + 512)] = (uint8_t)take(input, 1);
+		break;
+	case 4: { /* a word */
+		uint32_t word = take(input, 4);
+
+		memcpy(memory + where % (REGION_SIZE - 4), &word, 4);
+		break;
+	}
+	default:
+		memory[where % REGION_SIZE] = (uint8_t)take(input, 1);
+		break;
+	}
+}
+
+static void read_table(const struct remote_table *table)
+{
+	static _Alignas(16) unsigned char value[2 << 20];
+	struct remote_key keys[16];
+	struct remote_value out = { .data = value };
+
+	/* Nothing that big is allocated for a table; a geometry from a peer is compared first. */
+	if (table->geometry->value_size > sizeof(value))
+		return;
+	for (uint32_t id = 0; id < KEYS + 5; id++) {
+		struct entry_key ready;
+
+		if (sizeof(id) > table->geometry->key_size)
+			return;
+		entry_key_init(&ready, table->geometry, table->salt, &id, sizeof(id),
+			       table->geometry->key_room / 8);
+		if (!remote_get(table, &ready, 0, &out) && out.length > table->geometry->value_size)
+			abort();
+	}
+	for (uint64_t home = 0; home < table->geometry->homes && home < 20; home++)
+		remote_home(table, home, 0, keys, 16);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = { data, size };
+	struct region_identity identity;
+
+	memcpy(memory, good, REGION_SIZE);
+	while (input.size)
+		change(&input);
+	if (region_check(memory, REGION_SIZE, &identity))
+		return 0;
+	for (unsigned int number = 0; number < region_tables(memory) && number < 4; number++) {
+		struct region_table found;
+		struct remote_table table;
+
+		if (open_table(number, &found, &table))
+			read_table(&table);
+	}
+	return 0;
+}
