@@ -699,6 +699,7 @@ int group_members(struct group *group, struct estate_member *members, unsigned i
 		count++;
 	}
 	pthread_mutex_unlock(&group->lock);
-	qsort(members, count < max ? count : max, sizeof(*members), compare_members);
+	if (members)
+		qsort(members, count < max ? count : max, sizeof(*members), compare_members);
 	return (int)count;
 }
