@@ -7,7 +7,7 @@
 static _Thread_local const char *message = "";
 static _Thread_local char buffer[512];
 
-int error_set(int code, const char *format, ...)
+void error_format(const char *format, ...)
 {
 	va_list arguments;
 
@@ -15,7 +15,6 @@ int error_set(int code, const char *format, ...)
 	vsnprintf(buffer, sizeof(buffer), format, arguments);
 	va_end(arguments);
 	message = buffer;
-	return code;
 }
 
 int error_literal(int code, const char *sentence)

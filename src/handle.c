@@ -50,7 +50,7 @@ static int still_there(struct estate_entry *entry, uint32_t word)
 	const struct geometry *geometry = &entry->table->geometry;
 	struct slot slot = slot_of(entry);
 	uint32_t meta = slot_meta(entry->table, &slot);
-	uint64_t key[ESTATE_KEY_MAX / 8];
+	uint64_t key[ESTATE_KEY_MAX / 8] = { 0 };
 
 	if (!(tag_load(slot.tag) & TAG_FINGERPRINT) || !(meta & META_LIVE) ||
 	    META_KEY_LENGTH(meta) > geometry->key_size)

@@ -49,7 +49,7 @@ static enum entry_state load_locked(const struct estate_table *table, uint32_t s
 {
 	const struct layout_copy *copy =
 		table_copy(table, slot, !!(tag_load(table_tag(table, slot)) & TAG_CURRENT));
-	uint64_t key[ESTATE_KEY_MAX / 8];
+	uint64_t key[ESTATE_KEY_MAX / 8] = { 0 };
 	uint32_t length = META_KEY_LENGTH((uint32_t)(entry_load_check(copy) >> 32));
 	uint32_t *lock;
 	uint32_t word;

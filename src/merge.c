@@ -134,12 +134,13 @@ void merge_sum(enum estate_type type, union merge_sum *sums, const void *value, 
 	}
 }
 
-void merge_average(enum estate_type type, double *averages, const union merge_sum *sums,
-		   size_t count, unsigned int values)
+void merge_average(enum estate_type type, void *averages, const union merge_sum *sums, size_t count,
+		   unsigned int values)
 {
 	for (size_t i = 0; i < count; i++) {
 		double sum = type == ESTATE_F64 ? sums[i].real : (double)sums[i].integer;
+		double average = sum / values;
 
-		averages[i] = sum / values;
+		memcpy((unsigned char *)averages + i * sizeof(average), &average, sizeof(average));
 	}
 }

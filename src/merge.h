@@ -43,7 +43,8 @@ union merge_sum {
 	double real;
 };
 void merge_sum(enum estate_type type, union merge_sum *sums, const void *value, size_t count);
-void merge_average(enum estate_type type, double *averages, const union merge_sum *sums,
-		   size_t count, unsigned int values);
+/* @averages: @count doubles; may be where the sums are. */
+void merge_average(enum estate_type type, void *averages, const union merge_sum *sums, size_t count,
+		   unsigned int values);
 
 #endif

@@ -253,7 +253,7 @@ int reduction_finish(struct reduction *reduction, const struct reduce_room *room
 	case ESTATE_REDUCE_AVERAGE:
 		/* In place: a double is shorter than the sum that it is made of. */
 		size = reducer_result_size(reducer);
-		merge_average(reducer->geometry->type, (double *)reduction->result,
+		merge_average(reducer->geometry->type, reduction->result,
 			      (union merge_sum *)reduction->result, reducer->geometry->value_count,
 			      reduction->present);
 		break;

@@ -134,7 +134,7 @@ int region_prepare_table(struct region *region, const struct region_identity *id
 			"table %s takes %llu bytes, the region has %zu left of %zu: open the "
 			"instance with region_size at least %llu",
 			name, (unsigned long long)geometry->length, region->size - region->used,
-			region->size, (unsigned long long)(region->used + geometry->length));
+			region->size, (unsigned long long)region->used + geometry->length);
 	error = mapping_populate(region->memory + region->used, geometry->length);
 	if (error)
 		return error_set(error,

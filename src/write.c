@@ -403,8 +403,9 @@ int estate_add_fields(struct estate_table *table, const void *key, size_t key_le
 
 int estate_add(struct estate_table *table, const void *key, size_t key_length, const void *deltas)
 {
-	return estate_add_fields(table, key, key_length, 0, table ? table->geometry.value_count : 0,
-				 deltas);
+	if (unlikely(!table))
+		return table_refuse(table, key, key_length);
+	return estate_add_fields(table, key, key_length, 0, table->geometry.value_count, deltas);
 }
 
 static int change_fold(const struct estate_table *table, void *value, size_t *length, void *arg)
@@ -492,8 +493,9 @@ int estate_delete(struct estate_table *table, const void *key, size_t key_length
 	}
 	if (table->geometry.blocks)
 		extent = slot_extent(table, &target.slot);
-	slot_publish(table, &target.slot, ready.words, ready.crc, META(ready.length, 0, 0), NULL,
-		     table->geometry.key_room / 8);
+	/* A deleted key has no value: of length 0, wherever it is. */
+	slot_publish(table, &target.slot, ready.words, ready.crc, META(ready.length, 0, 0),
+		     ready.words, table->geometry.key_room / 8);
 	if (table->geometry.blocks)
 		extent_free(&table->extents, (uint32_t)extent.block);
 	if (target.lock & SIDECAR_CHAIN) {

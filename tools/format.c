@@ -25,7 +25,7 @@ size_t format_parse_key(const char *text, unsigned char key[ESTATE_KEY_MAX], siz
 				errx(2, "key %s: \"%s\" is not hexadecimal", text, pair);
 		}
 	} else if (length <= ESTATE_KEY_MAX) {
-		memcpy(key, text, length);
+		memcpy(key, text, length); /* NOLINT(bugprone-not-null-terminated-result): bytes */
 	}
 	if (length < 1 || length > key_size)
 		errx(2, "key %s: has %zu bytes, the table's keys have 1 to %zu", text, length,

@@ -59,7 +59,7 @@ enum estate_durability {
 
 /**
  * struct estate_value - one instance's value of a key, as reducers see it
- * @data: the value; valid during the call
+ * @data: the value, aligned to 16; valid during the call
  * @length: its bytes
  * @stamp: when it was written, see estate_stamp_ns()
  * @name: the instance that wrote it

@@ -221,7 +221,7 @@ ESTATE_API int estate_query_batch(struct estate_view *view, struct estate_table 
 
 /**
  * estate_scan_fn - is shown one key of the global view
- * @key: @key_length bytes, valid during the call, as @value is
+ * @key: @key_length bytes, aligned to 8; valid during the call, as @value is
  * @key_length: of this key
  * @value: the reduced value, @value_length bytes, aligned to 16
  * @value_length: of this value
