@@ -117,15 +117,15 @@ static enum entry_state load_slot(struct attempt *attempt, uint32_t slot, struct
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (first == ENTRY_TORN && second == ENTRY_TORN)
 		return ENTRY_TORN;
-	if (first == ENTRY_TORN)
-		return steady(attempt, slot, second == ENTRY_EMPTY ? 0 : other.stamp)
-			       ? (*out = other, second)
-			       : ENTRY_TORN;
 	if (second == ENTRY_TORN)
 		return steady(attempt, slot, first == ENTRY_EMPTY ? 0 : out->stamp) ? first
 										    : ENTRY_TORN;
-	if (second == ENTRY_EMPTY || (first != ENTRY_EMPTY && out->stamp > other.stamp))
+	if (first == ENTRY_TORN) {
+		if (!steady(attempt, slot, second == ENTRY_EMPTY ? 0 : other.stamp))
+			return ENTRY_TORN;
+	} else if (second == ENTRY_EMPTY || (first != ENTRY_EMPTY && out->stamp > other.stamp)) {
 		return first;
+	}
 	*out = other;
 	return second;
 }

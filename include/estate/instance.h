@@ -120,7 +120,7 @@ enum estate_member_state {
 /**
  * struct estate_member - a member of the group
  * @name: its name, "" while it is not known
- * @uuid: who it is, for ever
+ * @uuid: who it is: a new one at every start, as long as nothing is persistent
  * @epoch: which life of it this is: grows at every restart
  * @pid: its process, 0 while it is not known
  * @self: 1 if it is this instance

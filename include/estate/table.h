@@ -63,7 +63,7 @@ enum estate_durability {
  * @length: its bytes
  * @stamp: when it was written, see estate_stamp_ns()
  * @name: the instance that wrote it
- * @uuid: the same, for ever
+ * @uuid: the same, 16 bytes; unlike names, never used twice
  * @epoch: and which life of it
  */
 struct estate_value {
