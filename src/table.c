@@ -16,6 +16,10 @@ int table_init(struct estate_table *table, const struct geometry *geometry, uint
 	table->clock = clock;
 	table->directory_entries = directory_entries;
 	table->buckets = NULL;
+	table->whole_meta = META(geometry->key_size, geometry->value_size, META_LIVE);
+	table->whole_words = 0;
+	if (geometry->value_size % 8 == 0 && geometry->value_size / 8 <= TABLE_WHOLE_WORDS)
+		table->whole_words = geometry->value_size / 8;
 	if (!buckets)
 		return 0;
 	table->sidecar_bytes = (geometry->homes + 1) * sizeof(struct sidecar_group);

@@ -14,9 +14,14 @@
 /* How many keys of a batch are in flight: their groups and copies stay in the L1 cache. */
 #define TABLE_BATCH 16
 
+/* Values of up to so many whole words have look-ups of their own. */
+#define TABLE_WHOLE_WORDS 4
+
 struct estate_table {
 	struct geometry geometry;
 	uint32_t salt;
+	uint32_t whole_words; /* of a value, 1 to TABLE_WHOLE_WORDS; 0: it has another shape */
+	uint32_t whole_meta; /* of a live copy with a whole key and a whole value */
 	unsigned char *buckets; /* in the region; NULL: an observer's table has none */
 	struct sidecar_group *sidecar; /* one per bucket */
 	size_t sidecar_bytes;
