@@ -11,6 +11,7 @@
 #include "error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,14 +97,15 @@ static int collect(struct scan *scan, uint64_t home, unsigned int i)
 /* Read a key over the group and show it. */
 static int show(struct scan *scan, const struct remote_key *key)
 {
-	struct estate_answer answer;
+	/* Stays as it is if the caller's reducer fails, with whatever errno value. */
+	struct estate_answer answer = { .present = UINT_MAX };
 	struct entry_key words;
 	int error;
 
 	table_key(scan->query.table, key->words, key->length, &words);
 	scan->view->missing_count = 0;
 	error = view_get(scan->view, &scan->query, &words, scan->out, scan->out_size, &answer);
-	if (error && error != -ENOENT && error != -EHOSTDOWN)
+	if (error && answer.present)
 		return error;
 	for (unsigned int m = 0; m < answer.missing; m++)
 		for (unsigned int i = 0; i < scan->view->roster->count; i++)
@@ -135,7 +137,8 @@ static int walk(struct scan *scan)
 			if (result)
 				return result;
 		}
-		if (home % 256 == 255 && clock_monotonic_us() >= scan->query.deadline_us)
+		if (scan->query.deadline_us != UINT64_MAX &&
+		    clock_monotonic_us() >= scan->query.deadline_us)
 			return error_set(
 				-ETIMEDOUT,
 				"table %s: the scan's deadline passed at bucket %llu of %llu",

@@ -39,6 +39,27 @@ static int new_socket(void)
 	return fd < 0 ? error_set(-errno, "a Unix socket: %m") : fd;
 }
 
+/* Whether a path is in use by a socket at which nobody listens any more. Keeps errno. */
+static int left_by_the_dead(const struct sockaddr_un *name)
+{
+	int before = errno;
+	struct stat status;
+	int probe;
+	int dead = 0;
+
+	if (lstat(name->sun_path, &status) || !S_ISSOCK(status.st_mode))
+		goto out;
+	probe = new_socket();
+	if (probe < 0)
+		goto out;
+	dead = connect(probe, (const struct sockaddr *)name, sizeof(*name)) &&
+	       errno == ECONNREFUSED;
+	close(probe);
+out:
+	errno = before;
+	return dead;
+}
+
 int shm_listen(const char *address, int private_socket, int *listener)
 {
 	struct sockaddr_un name;
@@ -51,18 +72,8 @@ int shm_listen(const char *address, int private_socket, int *listener)
 	if (fd < 0)
 		return fd;
 	error = bind(fd, (struct sockaddr *)&name, sizeof(name));
-	if (error && errno == EADDRINUSE) {
-		/* Left by a process that died? Only then does nobody answer. */
-		int probe = new_socket();
-
-		if (probe >= 0 && connect(probe, (struct sockaddr *)&name, sizeof(name)) &&
-		    errno == ECONNREFUSED && !unlink(name.sun_path))
-			error = bind(fd, (struct sockaddr *)&name, sizeof(name));
-		else
-			errno = EADDRINUSE;
-		if (probe >= 0)
-			close(probe);
-	}
+	if (error && errno == EADDRINUSE && left_by_the_dead(&name) && !unlink(name.sun_path))
+		error = bind(fd, (struct sockaddr *)&name, sizeof(name));
 	if (error) {
 		error = error_set(-errno, "listening at %s: bind: %m", address);
 		goto fail;
