@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <err.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -140,7 +141,10 @@ json_t *format_value_json(enum estate_type type, const void *value, size_t lengt
 		union element element = element_at(type, value, i);
 
 		if (type == ESTATE_F64)
-			json_array_append_new(array, json_real(element.real));
+			/* JSON has no word for what is not finite; it must not lose its place. */
+			json_array_append_new(array, isfinite(element.real)
+							     ? json_real(element.real)
+							     : json_null());
 		else if (type == ESTATE_I64 || element.natural <= INT64_MAX)
 			json_array_append_new(array, json_integer(element.integer));
 		else /* JSON's readers have no such integers: exact as a string */

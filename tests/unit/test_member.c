@@ -75,6 +75,16 @@ static void end_peer(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* A signal takes its time: until it has, the peer goes on answering. */
+static void stop_peer(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+}
+
 static int member_state(struct estate *es, const char *name)
 {
 	struct estate_member member;
@@ -94,7 +104,7 @@ static void test_stopped(void **state)
 
 	(void)state;
 	group_wait(es, 2);
-	assert_int_equal(kill(pid, SIGSTOP), 0);
+	stop_peer(pid);
 	wait_for(member_state(es, "stopped") == ESTATE_MEMBER_STALE);
 	assert_ok(estate_get_global(view, table, KEY, KEY_LENGTH, &sum, sizeof(sum), &answer));
 	assert_int_equal(sum, 1);
@@ -126,7 +136,7 @@ static void test_stopped_at_join(void **state)
 	uint64_t sum;
 
 	(void)state;
-	assert_int_equal(kill(pid, SIGSTOP), 0);
+	stop_peer(pid);
 	es = group_open(folder, "reader", 1 << 20);
 	table = group_counters(es, "t", 8, 1, 10);
 	view = group_view(es);
