@@ -20,10 +20,10 @@ static inline struct slot slot_of(const struct estate_entry *entry)
 {
 	uint8_t *tag = entry->sidecar;
 
-	return (struct slot) { .tag = tag,
-			       .copies = entry->slot,
-			       .number = entry->slot_number,
-			       .current = tag_load(tag) / TAG_CURRENT };
+	return (struct slot){ .tag = tag,
+			      .copies = entry->slot,
+			      .number = entry->slot_number,
+			      .current = tag_load(tag) / TAG_CURRENT };
 }
 
 static int refuse_stale(const struct estate_entry *entry)
@@ -104,7 +104,7 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 	if (!target.found)
 		error = write_change(table, &target, change_nothing, NULL);
 	if (!error)
-		*entry = (struct estate_entry) {
+		*entry = (struct estate_entry){
 			.table = table,
 			.slot = target.slot.copies,
 			.sidecar = target.slot.tag,

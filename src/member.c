@@ -287,7 +287,7 @@ static int list_member(const char *name, const char *address, void *arg)
 	member = calloc(1, sizeof(*member));
 	if (!member)
 		return error_set(-ENOMEM, "no memory for a member");
-	member->source = (struct source) { SOURCE_MEMBER, -1 };
+	member->source = (struct source){ SOURCE_MEMBER, -1 };
 	member->listed = 1;
 	snprintf(member->listed_name, sizeof(member->listed_name), "%.*s", ESTATE_NAME_MAX - 1,
 		 name);
@@ -391,7 +391,7 @@ static void accept_readers(struct group *group)
 		struct reader *reader = calloc(1, sizeof(*reader));
 
 		if (reader)
-			reader->source = (struct source) { SOURCE_READER, fd };
+			reader->source = (struct source){ SOURCE_READER, fd };
 		if (!reader || group->reader_count == READERS_MAX ||
 		    watch(group, &reader->source)) {
 			free(reader);
@@ -597,10 +597,10 @@ int group_join(const struct estate_attr *attr, const struct region_identity *ide
 	group->region = region;
 	group->clock = clock;
 	group->epoll = -1;
-	group->tick = (struct source) { SOURCE_TICK, -1 };
-	group->stop = (struct source) { SOURCE_STOP, -1 };
-	group->events = (struct source) { SOURCE_REGISTRY, -1 };
-	group->listener = (struct source) { SOURCE_LISTENER, -1 };
+	group->tick = (struct source){ SOURCE_TICK, -1 };
+	group->stop = (struct source){ SOURCE_STOP, -1 };
+	group->events = (struct source){ SOURCE_REGISTRY, -1 };
+	group->listener = (struct source){ SOURCE_LISTENER, -1 };
 	memcpy(&group->random, identity->uuid, sizeof(group->random));
 	pthread_mutex_init(&group->lock, NULL);
 	pthread_cond_init(&group->changed, NULL);
@@ -660,7 +660,7 @@ static int compare_members(const void *a, const void *b)
 
 static void describe(const struct member *member, uint64_t now, struct estate_member *out)
 {
-	*out = (struct estate_member) { .epoch = member->identity.epoch };
+	*out = (struct estate_member){ .epoch = member->identity.epoch };
 	member_name(member, out->name);
 	memcpy(out->uuid, member->identity.uuid, sizeof(out->uuid));
 	strcpy(out->address, member->address);
@@ -688,10 +688,10 @@ int group_members(struct group *group, struct estate_member *members, unsigned i
 		if (count < max) {
 			struct estate_member *self = &members[count];
 
-			*self = (struct estate_member) { .epoch = group->identity.epoch,
-							 .pid = getpid(),
-							 .self = 1,
-							 .state = ESTATE_MEMBER_LIVE };
+			*self = (struct estate_member){ .epoch = group->identity.epoch,
+							.pid = getpid(),
+							.self = 1,
+							.state = ESTATE_MEMBER_LIVE };
 			strcpy(self->name, group->identity.name);
 			memcpy(self->uuid, group->identity.uuid, sizeof(self->uuid));
 			strcpy(self->address, group->address);

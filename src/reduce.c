@@ -151,10 +151,10 @@ void reduce_room_free(struct reduce_room *room)
 void reduction_start(struct reduction *reduction, const struct reducer *reducer,
 		     const struct reduce_room *room)
 {
-	*reduction = (struct reduction) { .reducer = reducer,
-					  .result = room->memory,
-					  .next = room->memory,
-					  .values = room->values };
+	*reduction = (struct reduction){ .reducer = reducer,
+					 .result = room->memory,
+					 .next = room->memory,
+					 .values = room->values };
 	if (reducer->reduce == ESTATE_REDUCE_AVERAGE) {
 		memset(reduction->result, 0, result_room(reducer));
 		reduction->next = reduction->result + result_room(reducer);
@@ -180,7 +180,7 @@ void reduction_add(struct reduction *reduction, size_t length, uint64_t stamp, c
 	switch (reducer->reduce) {
 	case ESTATE_REDUCE_CALL:
 		reduction->values[reduction->present] =
-			(struct estate_value) { reduction->next, length, stamp, name, uuid, epoch };
+			(struct estate_value){ reduction->next, length, stamp, name, uuid, epoch };
 		reduction->next += reducer->value_room;
 		break;
 	case ESTATE_REDUCE_AVERAGE:

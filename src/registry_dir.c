@@ -272,7 +272,7 @@ int registry_dir_open(const struct estate_attr *attr, const char *rest, struct r
 
 	if (!dir)
 		return error_set(-ENOMEM, "no memory for a registry");
-	dir->registry = (struct registry) { .operations = &operations, .event_fd = -1 };
+	dir->registry = (struct registry){ .operations = &operations, .event_fd = -1 };
 	dir->folder = -1;
 	dir->lock = -1;
 

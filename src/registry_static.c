@@ -101,9 +101,8 @@ int registry_static_open(const struct estate_attr *attr, const char *rest,
 	made = calloc(1, sizeof(*made) + count * sizeof(made->addresses[0]));
 	if (!made)
 		return error_set(-ENOMEM, "no memory for a list of %zu addresses", count);
-	made->registry = (struct registry) { .operations = &operations,
-					     .event_fd = -1,
-					     .private_socket = 1 };
+	made->registry =
+		(struct registry){ .operations = &operations, .event_fd = -1, .private_socket = 1 };
 	if (attr->listen)
 		strcpy(made->listen, attr->listen);
 

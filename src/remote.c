@@ -92,7 +92,7 @@ static int steady(struct attempt *attempt, uint32_t slot, uint64_t stamp)
 		if (attempt->doubts == DOUBTS)
 			return 0;
 		attempt->doubts++;
-		*doubt = (struct doubt) { .slot = slot };
+		*doubt = (struct doubt){ .slot = slot };
 	}
 	if (doubt->attempt == attempt->number && doubt->stamp == stamp)
 		return doubt->times >= STEADY;

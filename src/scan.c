@@ -152,15 +152,15 @@ static void tell(struct scan *scan, struct estate_answer *answer)
 {
 	const struct roster *roster = scan->view->roster;
 
-	*answer = (struct estate_answer) { .asked = roster->count,
-					   .present = scan->most,
-					   .who = scan->view->missing };
+	*answer = (struct estate_answer){ .asked = roster->count,
+					  .present = scan->most,
+					  .who = scan->view->missing };
 	for (unsigned int i = 0; i < roster->count; i++) {
 		const struct roster_entry *entry = &roster->entries[i];
 
 		if (scan->why[i])
 			scan->view->missing[answer->missing++] =
-				(struct estate_missing) { entry->name, entry->uuid, scan->why[i] };
+				(struct estate_missing){ entry->name, entry->uuid, scan->why[i] };
 		else
 			answer->stale += (unsigned int)view_stale(entry);
 	}

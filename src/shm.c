@@ -27,7 +27,7 @@ static int socket_address(const char *address, struct sockaddr_un *result)
 		return error_set(-ENAMETOOLONG,
 				 "address \"%s\": the path has more than %zu characters", address,
 				 sizeof(result->sun_path) - 1);
-	*result = (struct sockaddr_un) { .sun_family = AF_UNIX };
+	*result = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	strcpy(result->sun_path, path);
 	return 0;
 }

@@ -17,10 +17,10 @@ static inline struct slot slot_at(const struct estate_table *table, uint32_t num
 {
 	uint8_t *tag = table_tag(table, number);
 
-	return (struct slot) { .tag = tag,
-			       .copies = (unsigned char *)table_copy(table, number, 0),
-			       .number = number,
-			       .current = tag_load(tag) / TAG_CURRENT };
+	return (struct slot){ .tag = tag,
+			      .copies = (unsigned char *)table_copy(table, number, 0),
+			      .number = number,
+			      .current = tag_load(tag) / TAG_CURRENT };
 }
 
 static inline struct layout_copy *slot_current(const struct estate_table *table,

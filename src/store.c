@@ -50,7 +50,7 @@ static int check_attr(const struct estate_attr *attr)
 /* Who we are: new at every start, since nothing is kept from the last one. */
 static int make_identity(const struct estate_attr *attr, struct region_identity *identity)
 {
-	*identity = (struct region_identity) { .epoch = clock_physical() };
+	*identity = (struct region_identity){ .epoch = clock_physical() };
 	strcpy(identity->group, attr->group);
 	if (attr->name)
 		strcpy(identity->name, attr->name);
@@ -268,7 +268,7 @@ static int collect_table(struct collection *all, const struct region_table *tabl
 			all->room = room;
 		}
 		info = &all->tables[all->count++];
-		*info = (struct estate_table_info) { 0 };
+		*info = (struct estate_table_info){ 0 };
 		strcpy(info->name, table->name);
 		geometry_attr(&table->geometry, &info->attr);
 	}

@@ -99,7 +99,7 @@ int estate_table_stats(const struct estate_table *table, struct estate_table_sta
 				 table ? "stats" : "table");
 	if (!table->buckets)
 		return table_refuse(table, "", 1);
-	*stats = (struct estate_table_stats) {
+	*stats = (struct estate_table_stats){
 		.capacity = table->geometry.capacity,
 		.entries = __atomic_load_n(&table->entries, __ATOMIC_RELAXED),
 		.slots = table->geometry.slots,

@@ -138,9 +138,9 @@ static void look_up(const struct estate_table *table, const struct peer *peer,
 		return;
 	}
 	place->table =
-		(struct remote_table) { &table->geometry,
-					(const unsigned char *)peer->region.memory + found.offset,
-					found.salt };
+		(struct remote_table){ &table->geometry,
+				       (const unsigned char *)peer->region.memory + found.offset,
+				       found.salt };
 }
 
 const struct remote_table *view_place(struct estate_view *view, const struct estate_table *table,
@@ -153,7 +153,7 @@ const struct remote_table *view_place(struct estate_view *view, const struct est
 		return &place->table;
 	if (entry->self) {
 		place->table =
-			(struct remote_table) { &table->geometry, table->buckets, table->salt };
+			(struct remote_table){ &table->geometry, table->buckets, table->salt };
 		place->state = 0;
 		return &place->table;
 	}
@@ -208,7 +208,7 @@ int view_get(struct estate_view *view, const struct view_query *query, struct en
 				      entry->uuid, entry->epoch);
 		} else if (error != -ENOENT) {
 			who[result.missing++] =
-				(struct estate_missing) { entry->name, entry->uuid, error };
+				(struct estate_missing){ entry->name, entry->uuid, error };
 			continue;
 		}
 		result.answered++;

@@ -17,7 +17,7 @@ static int fill_address(struct sockaddr_un *address, const char *path)
 {
 	if (strlen(path) >= sizeof(address->sun_path))
 		return -ENAMETOOLONG;
-	*address = (struct sockaddr_un) { .sun_family = AF_UNIX };
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	strcpy(address->sun_path, path);
 	return 0;
 }

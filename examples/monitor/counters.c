@@ -130,6 +130,6 @@ int counters_global(const struct counters *counters, struct estate_view *view,
 
 	if (error != -ENOENT && error != -EHOSTDOWN)
 		return error;
-	*totals = (struct totals) { .packets = 0 };
+	*totals = (struct totals){ .packets = 0 };
 	return 0;
 }

@@ -13,7 +13,7 @@
 
 void display_begin(struct display *display)
 {
-	*display = (struct display) {
+	*display = (struct display){
 		.terminal = isatty(STDOUT_FILENO),
 		.started = clock_now(),
 	};

@@ -56,7 +56,7 @@ int group_read(struct group *group, const struct counters *counters, struct esta
 				    sizeof(TOTALS_KEY) - 1, &query, &group->totals,
 				    sizeof(group->totals), &group->answer);
 	if (error == -ENOENT || error == -EHOSTDOWN) {
-		group->totals = (struct totals) { .packets = 0 };
+		group->totals = (struct totals){ .packets = 0 };
 		group->count = 0;
 		return 0;
 	}

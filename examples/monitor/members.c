@@ -38,5 +38,5 @@ int members_live(const struct members *members, const char *name)
 void members_free(struct members *members)
 {
 	free(members->list);
-	*members = (struct members) { .list = NULL };
+	*members = (struct members){ .list = NULL };
 }

@@ -532,7 +532,7 @@ int main(int argc, char **argv)
 	int result;
 
 	snprintf(name, sizeof(name), "monitor-%d", (int)getpid());
-	monitor.options = (struct options) {
+	monitor.options = (struct options){
 		.group = "monitor",
 		.name = name,
 		.capture = { .loops = 1 },

@@ -63,7 +63,7 @@ static void accept_outlet(struct outlets *outlets)
 		close(channel);
 		return;
 	}
-	outlets->list[outlets->count++] = (struct outlet) { .channel = channel };
+	outlets->list[outlets->count++] = (struct outlet){ .channel = channel };
 }
 
 static void wait_for_room(const struct outlet *outlet)
@@ -177,9 +177,9 @@ int outlets_serve(struct outlets *outlets, int wait_ms)
 	struct pollfd readable[OUTLETS_MAX + 1];
 	unsigned int count = outlets->count;
 
-	readable[0] = (struct pollfd) { .fd = outlets->listener, .events = POLLIN };
+	readable[0] = (struct pollfd){ .fd = outlets->listener, .events = POLLIN };
 	for (unsigned int i = 0; i < count; i++)
-		readable[i + 1] = (struct pollfd) {
+		readable[i + 1] = (struct pollfd){
 			.fd = outlets->list[i].channel,
 			.events = POLLIN,
 		};
@@ -212,7 +212,7 @@ int outlets_open(struct outlets *outlets, struct estate *es, const char *path)
 
 	if (listener < 0)
 		return listener;
-	*outlets = (struct outlets) { .es = es, .path = path, .listener = listener };
+	*outlets = (struct outlets){ .es = es, .path = path, .listener = listener };
 	return 0;
 }
 

@@ -22,7 +22,7 @@ int patterns_add(struct patterns *patterns, const char *string)
 void patterns_free(struct patterns *patterns)
 {
 	free(patterns->strings);
-	*patterns = (struct patterns) { .strings = NULL };
+	*patterns = (struct patterns){ .strings = NULL };
 }
 
 size_t patterns_found(const struct patterns *patterns, const void *payload, size_t length)

@@ -19,7 +19,7 @@ struct snapshot {
 
 void report_begin(struct report *report, const char *name, int json)
 {
-	*report = (struct report) { .name = name, .json = json, .started = clock_now() };
+	*report = (struct report){ .name = name, .json = json, .started = clock_now() };
 	report->last = report->started;
 }
 

@@ -60,7 +60,7 @@ void share_clear(struct share *share)
 void share_free(struct share *share)
 {
 	free(share->members);
-	*share = (struct share) { .members = NULL };
+	*share = (struct share){ .members = NULL };
 }
 
 unsigned int share_pick(const struct share *share, uint64_t hash)

@@ -472,7 +472,7 @@ int main(int argc, char **argv)
 	static struct splitter splitter;
 	int result;
 
-	splitter.options = (struct options) {
+	splitter.options = (struct options){
 		.group = "monitor",
 		.capture = { .loops = 1 },
 		.limit = 60,

@@ -135,7 +135,7 @@ static int open_table(unsigned int number, struct region_table *found, struct re
 
 	if (region_next_table(memory, REGION_SIZE, &index, found))
 		return 0;
-	*table = (struct remote_table) { &found->geometry, memory + found->offset, found->salt };
+	*table = (struct remote_table){ &found->geometry, memory + found->offset, found->salt };
 	return 1;
 }
 

@@ -404,7 +404,7 @@ static void test_ipv6_over_link_types(void **state)
 	for (size_t i = 0; i < sizeof(families); i++) {
 		struct builder frame = { .length = 0 };
 
-		add(&frame, (uint8_t[4]) { families[i] }, 4);
+		add(&frame, (uint8_t[4]){ families[i] }, 4);
 		add_ipv6(&frame, IPPROTO_UDP, 8 + 2);
 		add_udp(&frame, "hi");
 		assert_int_equal(parse(DLT_NULL, frame.bytes, frame.length, &packet), PACKET_FLOW);
@@ -535,7 +535,7 @@ static void test_random_bytes(void **state)
 		struct packet packet;
 
 		for (size_t i = 0; i < sizeof(frame); i += 4)
-			memcpy(frame + i, &(uint32_t) { random_number() }, 4);
+			memcpy(frame + i, &(uint32_t){ random_number() }, 4);
 		/* All random, or with a way in. */
 		if (round % 2)
 			memcpy(frame + (link_type == DLT_LINUX_SLL    ? 14

@@ -19,7 +19,7 @@ static void make_share(struct share *share, unsigned int members)
 {
 	char name[ESTATE_NAME_MAX];
 
-	*share = (struct share) { .members = NULL };
+	*share = (struct share){ .members = NULL };
 	for (unsigned int i = 0; i < members; i++) {
 		snprintf(name, sizeof(name), "monitor-%u", i + 1);
 		assert_int_equal(share_add(share, name), 0);

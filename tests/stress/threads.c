@@ -64,9 +64,9 @@ static void test_adds(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker) { .table = group_counters(es, "adds", 4, 2, 10),
-					       .number = i,
-					       .rounds = rounds(1000000) };
+		workers[i] = (struct worker){ .table = group_counters(es, "adds", 4, 2, 10),
+					      .number = i,
+					      .rounds = rounds(1000000) };
 		pthread_create(&threads[i], NULL, add, &workers[i]);
 	}
 	for (unsigned int i = 0; i < THREADS; i++)
@@ -162,7 +162,7 @@ static void test_churn(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i <= THREADS; i++) {
-		workers[i] = (struct worker) {
+		workers[i] = (struct worker){
 			.table = table, .number = i, .rounds = rounds(1000000), .stop = &stop
 		};
 		pthread_create(&threads[i], NULL, i < THREADS ? churn : watch, &workers[i]);

@@ -236,7 +236,7 @@ static void test_size(void **state)
 	}
 	__atomic_store_n(&run.shared->ready, 1, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < WRITERS; i++) {
-		writers[i] = (struct writer) { &run, i };
+		writers[i] = (struct writer){ &run, i };
 		assert_int_equal(pthread_create(&threads[i], NULL, write_keys, &writers[i]), 0);
 	}
 	read_local(&run);

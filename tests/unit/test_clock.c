@@ -171,7 +171,7 @@ static void test_threads(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < THREADS; i++) {
-		pushers[i] = (struct pusher) { &clock, i, 0 };
+		pushers[i] = (struct pusher){ &clock, i, 0 };
 		assert_int_equal(pthread_create(&threads[i], NULL, push, &pushers[i]), 0);
 	}
 	for (int i = 0; i < THREADS; i++) {

@@ -196,7 +196,7 @@ static void test_add(void **state)
 
 	assert_ok(estate_entry_open(f->table[NARROW], &id, 8, &entry));
 	for (int times = 0; times < 5; times++)
-		assert_ok(estate_entry_add(&entry, (uint16_t[]) { 1, 2, 20000, 65535, 5 }));
+		assert_ok(estate_entry_add(&entry, (uint16_t[]){ 1, 2, 20000, 65535, 5 }));
 	assert_ok(estate_entry_get(&entry, narrow, sizeof(narrow), NULL));
 	assert_int_equal(narrow[0], 5);
 	assert_int_equal(narrow[2], 100000 % 65536);

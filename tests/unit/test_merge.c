@@ -217,20 +217,20 @@ static void test_exact(void **state)
 	int64_t negative = -((1ll << 53) + 1);
 
 	(void)state;
-	merge_fold(ESTATE_MERGE_SUM, ESTATE_U64, &value, &(uint64_t) { 1ull << 60 }, 1);
+	merge_fold(ESTATE_MERGE_SUM, ESTATE_U64, &value, &(uint64_t){ 1ull << 60 }, 1);
 	assert_int_equal(value, (1ull << 53) + 1 + (1ull << 60));
-	merge_fold(ESTATE_MERGE_MAX, ESTATE_U64, &value, &(uint64_t) { value + 1 }, 1);
+	merge_fold(ESTATE_MERGE_MAX, ESTATE_U64, &value, &(uint64_t){ value + 1 }, 1);
 	assert_int_equal(value, (1ull << 53) + 2 + (1ull << 60));
-	merge_fold(ESTATE_MERGE_SUM, ESTATE_I64, &negative, &(int64_t) { -2 }, 1);
+	merge_fold(ESTATE_MERGE_SUM, ESTATE_I64, &negative, &(int64_t){ -2 }, 1);
 	assert_true(negative == -((1ll << 53) + 3));
 	/* Wrap-around at both ends, without a trap. */
 	negative = INT64_MAX;
-	merge_fold(ESTATE_MERGE_SUM, ESTATE_I64, &negative, &(int64_t) { 1 }, 1);
+	merge_fold(ESTATE_MERGE_SUM, ESTATE_I64, &negative, &(int64_t){ 1 }, 1);
 	assert_true(negative == INT64_MIN);
-	merge_fold(ESTATE_MERGE_SUM, ESTATE_I64, &negative, &(int64_t) { -1 }, 1);
+	merge_fold(ESTATE_MERGE_SUM, ESTATE_I64, &negative, &(int64_t){ -1 }, 1);
 	assert_true(negative == INT64_MAX);
 	value = UINT64_MAX;
-	merge_fold(ESTATE_MERGE_SUM, ESTATE_U64, &value, &(uint64_t) { 2 }, 1);
+	merge_fold(ESTATE_MERGE_SUM, ESTATE_U64, &value, &(uint64_t){ 2 }, 1);
 	assert_int_equal(value, 1);
 }
 
@@ -297,9 +297,9 @@ static void test_average_of_large(void **state)
 	assert_true(average == (double)INT64_MIN);
 	/* Large ones that cancel leave the small one, exactly. */
 	memset(sums, 0, sizeof(sums));
-	merge_sum(ESTATE_I64, sums, &(int64_t) { INT64_MAX }, 1);
-	merge_sum(ESTATE_I64, sums, &(int64_t) { 3 }, 1);
-	merge_sum(ESTATE_I64, sums, &(int64_t) { -INT64_MAX }, 1);
+	merge_sum(ESTATE_I64, sums, &(int64_t){ INT64_MAX }, 1);
+	merge_sum(ESTATE_I64, sums, &(int64_t){ 3 }, 1);
+	merge_sum(ESTATE_I64, sums, &(int64_t){ -INT64_MAX }, 1);
 	merge_average(ESTATE_I64, &average, sums, 1, 3);
 	assert_true(average == 1);
 }

@@ -435,8 +435,8 @@ static void test_shape(void **state)
 	attr.capacity = shape->capacity;
 	assert_ok(estate_table_open(es, "model", &attr, &model.table));
 	model.value_size = model.table->geometry.value_size;
-	model.remote = (struct remote_table) { &model.table->geometry, model.table->buckets,
-					       model.table->salt };
+	model.remote = (struct remote_table){ &model.table->geometry, model.table->buckets,
+					      model.table->salt };
 	model.keys = calloc(shape->universe, sizeof(*model.keys));
 
 	fill_and_empty(&model);
@@ -453,7 +453,7 @@ int main(void)
 	struct CMUnitTest tests[sizeof(shapes) / sizeof(shapes[0])];
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tests[i] = (struct CMUnitTest) { shapes[i].name, test_shape, NULL, NULL,
-						 (void *)(uintptr_t)&shapes[i] };
+		tests[i] = (struct CMUnitTest){ shapes[i].name, test_shape, NULL, NULL,
+						(void *)(uintptr_t)&shapes[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

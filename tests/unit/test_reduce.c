@@ -169,15 +169,15 @@ static void test_reductions(void **state)
 	/* Twice, as a view does: in the rooms that the others left behind. */
 	for (int round = 0; round < 2; round++) {
 		reduce(&room, &geometry, ESTATE_REDUCE_SUM, 4, values, stamps, out, 12, &r);
-		assert_memory_equal(out, ((uint32_t[]) { 21, 17, 28 }), 12);
+		assert_memory_equal(out, ((uint32_t[]){ 21, 17, 28 }), 12);
 		assert_int_equal(r.oldest, 40);
 		assert_int_equal(r.newest, 90);
 		reduce(&room, &geometry, ESTATE_REDUCE_MIN, 4, values, stamps, out, 12, &r);
-		assert_memory_equal(out, ((uint32_t[]) { 2, 1, 7 }), 12);
+		assert_memory_equal(out, ((uint32_t[]){ 2, 1, 7 }), 12);
 		reduce(&room, &geometry, ESTATE_REDUCE_MAX, 4, values, stamps, out, 12, &r);
-		assert_memory_equal(out, ((uint32_t[]) { 8, 9, 7 }), 12);
+		assert_memory_equal(out, ((uint32_t[]){ 8, 9, 7 }), 12);
 		reduce(&room, &geometry, ESTATE_REDUCE_OR, 4, values, stamps, out, 12, &r);
-		assert_memory_equal(out, ((uint32_t[]) { 15, 15, 7 }), 12);
+		assert_memory_equal(out, ((uint32_t[]){ 15, 15, 7 }), 12);
 		/* Two of the same stamp: the higher UUID is the latest. */
 		reduce(&room, &geometry, ESTATE_REDUCE_LATEST, 4, values, stamps, out, 12, &r);
 		assert_memory_equal(out, values[2], 12);

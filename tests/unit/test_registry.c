@@ -487,7 +487,7 @@ static void test_static(void **state)
 	/* Nobody is ever forgotten. */
 	registry->operations->reap(registry, "");
 	assert_int_equal(list(registry).count, 2);
-	listing = (struct listing) { .stop_at = 1 };
+	listing = (struct listing){ .stop_at = 1 };
 	assert_int_equal(registry->operations->list(registry, note, &listing), -4711);
 	registry->operations->leave(registry);
 	close_registry(registry);

@@ -56,10 +56,9 @@ static int setup(void **state)
 		memset(value, (int)id, sizeof(value));
 		assert_ok(estate_put(f->large, key, 16, value, id * 5 + 1));
 	}
-	f->remote =
-		(struct remote_table) { &f->table->geometry, f->table->buckets, f->table->salt };
+	f->remote = (struct remote_table){ &f->table->geometry, f->table->buckets, f->table->salt };
 	f->remote_large =
-		(struct remote_table) { &f->large->geometry, f->large->buckets, f->large->salt };
+		(struct remote_table){ &f->large->geometry, f->large->buckets, f->large->salt };
 	f->saved = malloc(f->es->region.size);
 	/* Without the header, in which the heart beats meanwhile. */
 	memcpy(f->saved + LAYOUT_PAGE, f->es->region.memory + LAYOUT_PAGE,
@@ -253,7 +252,7 @@ static void test_hostile_extents(void **state)
 	}
 	slot = slot_at(f->large, slot.number);
 	slot_publish(f->large, &slot, ready.words, ready.crc, META(16, 3, META_LIVE),
-		     (uint64_t[]) { 0 }, 2);
+		     (uint64_t[]){ 0 }, 2);
 	assert_int_equal(remote_get(&f->remote_large, &ready, UINT64_MAX, &out), -EBADMSG);
 }
 
@@ -269,7 +268,7 @@ static void test_odd_length(void **state)
 	make_key(9, key);
 	table_key(f->table, key, 16, &ready);
 	slot_publish(f->table, &slot, ready.words, ready.crc, META(16, 8, META_LIVE),
-		     (uint64_t[]) { 1 }, 2);
+		     (uint64_t[]){ 1 }, 2);
 	assert_int_equal(get(f, 9, value), -EBADMSG);
 }
 

@@ -292,7 +292,7 @@ static void test_missing(void **state)
 			uint64_t key = key_of(id);
 
 			assert_ok(estate_put(table[i], &key, key_length(id),
-					     &(uint64_t) { value_of(id, i) }, 8));
+					     &(uint64_t){ value_of(id, i) }, 8));
 			expected->present[id] = 2;
 			expected->sum[id] = value_of(id, 0) + value_of(id, 1);
 		}
@@ -478,7 +478,7 @@ static int reduce_to(const struct estate_value *values, unsigned int count, void
 	(void)values;
 	if (out_size < 8)
 		return -EMSGSIZE;
-	memcpy(out, &(uint64_t) { count + 100 }, 8);
+	memcpy(out, &(uint64_t){ count + 100 }, 8);
 	*out_length = 8;
 	return result;
 }
@@ -501,8 +501,8 @@ static void test_reducers(void **state)
 	attr.capacity = 10;
 	for (int i = 0; i < INSTANCES; i++) {
 		assert_ok(estate_table_open(f->es[i], "narrow", &attr, &narrow[i]));
-		assert_ok(estate_put(narrow[i], "k", 1, &(uint8_t) { (uint8_t)(i * 100) }, 1));
-		assert_ok(estate_put(f->table[i], "k", 1, &(uint64_t) { 1 }, 8));
+		assert_ok(estate_put(narrow[i], "k", 1, &(uint8_t){ (uint8_t)(i * 100) }, 1));
+		assert_ok(estate_put(f->table[i], "k", 1, &(uint64_t){ 1 }, 8));
 	}
 	query.reduce = ESTATE_REDUCE_COUNT;
 	assert_ok(estate_scan_global(f->view, narrow[0], &query, see_result, &number, NULL));

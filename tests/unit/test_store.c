@@ -109,7 +109,7 @@ static void test_tables(void **state)
 	assert_int_equal(estate_tables(observer, NULL, 0), 3);
 	/* Deleted entries are not counted. */
 	assert_ok(
-		estate_delete(group_counters(f->es[1], "b-only", 8, 1, 100), &(uint64_t) { 3 }, 8));
+		estate_delete(group_counters(f->es[1], "b-only", 8, 1, 100), &(uint64_t){ 3 }, 8));
 	assert_int_equal(estate_tables(observer, tables, 8), 3);
 	assert_int_equal(tables[1].entries, 4);
 	estate_close(observer);

@@ -176,7 +176,7 @@ static void test_open_as_in_group(void **state)
 	group_wait(other, 2);
 	assert_ok(estate_table_open(other, "t", NULL, &table));
 	assert_true(geometry_same(&table->geometry, &f->table->geometry));
-	assert_ok(estate_put(table, KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(table, KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	/* Another instance may have another geometry; that is for global reads to say. */
 	attr.capacity++;
 	assert_ok(estate_table_open(other, "custom", &attr, &odd));
@@ -201,7 +201,7 @@ static void test_directory_full(void **state)
 	/* Those that are there can be opened, and used. */
 	assert_ok(estate_table_open(f->es, name, &attr, &again));
 	assert_ptr_equal(table, again);
-	assert_ok(estate_put(table, KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(table, KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 }
 
 /* The sentence says which region_size would do; it does, and a page less does not. */
@@ -232,7 +232,7 @@ static void test_region_full(void **state)
 	attr.capacity = 1;
 	assert_error(estate_table_open(small, "more", &attr, &table), -ENOSPC, " 0 left");
 	for (uint32_t i = 0; i < 3000; i++)
-		assert_ok(estate_put(table, &i, sizeof(i), (uint64_t[]) { i, i }, 16));
+		assert_ok(estate_put(table, &i, sizeof(i), (uint64_t[]){ i, i }, 16));
 	estate_close(small);
 }
 
@@ -434,7 +434,7 @@ static void test_get_leaves_alone(void **state)
 	memset(before, 0xa5, sizeof(before));
 	assert_error(estate_get(f->table, KEY, KEY_LENGTH, room, sizeof(room), &length), -ENOENT,
 		     "no value");
-	assert_ok(estate_put(f->table, KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(f->table, KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	assert_error(estate_get(f->table, KEY, KEY_LENGTH, room, 15, &length), -EMSGSIZE,
 		     "16 bytes, there is room for 15");
 	assert_ok(estate_put(f->opaque, KEY, KEY_LENGTH, "0123456789", 10));
@@ -633,7 +633,7 @@ static void test_update(void **state)
 	assert_memory_equal(got, "abX", 3);
 
 	/* A numeric value has its full length, whatever the function says of it. */
-	change = (struct change) { .set = 3 };
+	change = (struct change){ .set = 3 };
 	assert_ok(estate_update(f->table, KEY, KEY_LENGTH, append, &change));
 	assert_int_equal(change.seen, 0);
 	assert_true(change.zeros);
@@ -751,21 +751,21 @@ static void test_iterate(void **state)
 
 	assert_ok(estate_iterate(f->table, never_visited, NULL));
 	for (uint32_t i = 0; i < 5; i++)
-		assert_ok(estate_put(f->table, &i, 4, (uint64_t[]) { i, i }, 16));
+		assert_ok(estate_put(f->table, &i, 4, (uint64_t[]){ i, i }, 16));
 	assert_ok(estate_iterate(f->table, visit, &walk));
 	assert_int_equal(walk.visits, 5);
-	walk = (struct walk) { .table = f->table, .stop_at = 2 };
+	walk = (struct walk){ .table = f->table, .stop_at = 2 };
 	assert_int_equal(estate_iterate(f->table, visit, &walk), -12345);
 	assert_int_equal(walk.visits, 2);
 	for (uint32_t i = 1; i < 5; i++)
 		assert_ok(estate_delete(f->table, &i, 4));
-	walk = (struct walk) { .table = f->table };
+	walk = (struct walk){ .table = f->table };
 	assert_ok(estate_iterate(f->table, visit, &walk));
 	assert_int_equal(walk.visits, 1);
 	/* Each write has a later stamp than the one before it, of the same tick too. */
 	for (uint64_t i = 0; i < 100; i++) {
 		before = walk.stamp;
-		assert_ok(estate_put(f->table, &(uint32_t) { 0 }, 4, (uint64_t[]) { i, i }, 16));
+		assert_ok(estate_put(f->table, &(uint32_t){ 0 }, 4, (uint64_t[]){ i, i }, 16));
 		assert_ok(estate_iterate(f->table, visit, &walk));
 		assert_true(walk.stamp > before);
 	}

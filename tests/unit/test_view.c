@@ -276,7 +276,7 @@ static void test_latest(void **state)
 	uint64_t out[2];
 
 	for (uint64_t i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]) { i, i }, 16));
+		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]){ i, i }, 16));
 	for (uint64_t last = 0; last < INSTANCES; last++) {
 		for (uint64_t i = 0; i < INSTANCES; i++)
 			force_stamp(f->table[i], base + last * 10 + (i == last));
@@ -364,7 +364,7 @@ static void test_callers_reducer(void **state)
 	assert_int_equal(seen.calls, 0);
 	for (int i = 0; i < INSTANCES; i++)
 		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH,
-				     (uint64_t[]) { (uint64_t)names[i][0], 1ull << i }, 16));
+				     (uint64_t[]){ (uint64_t)names[i][0], 1ull << i }, 16));
 	assert_ok(
 		estate_query_global(f->view, f->table[0], KEY, KEY_LENGTH, &how, out, 24, &answer));
 	assert_int_equal(seen.calls, 1);
@@ -376,7 +376,7 @@ static void test_callers_reducer(void **state)
 	assert_int_equal(out[2], 1);
 
 	/* Its error is the call's, and nothing is written then. */
-	answer = (struct estate_answer) { .asked = 12345 };
+	answer = (struct estate_answer){ .asked = 12345 };
 	seen.result = -EDOM;
 	out[0] = 1;
 	assert_error(
@@ -552,7 +552,7 @@ static void test_answer(void **state)
 	assert_int_equal(out[0], 77);
 
 	before = clock_physical();
-	assert_ok(estate_put(f->table[1], KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(f->table[1], KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	assert_ok(estate_get_global(f->view, f->table[0], KEY, KEY_LENGTH, out, 16, &answer));
 	assert_int_equal(answer.asked, 3);
 	assert_int_equal(answer.answered, 3);
@@ -563,7 +563,7 @@ static void test_answer(void **state)
 	/* About now: an hour is far more than two clocks of one machine are apart. */
 	assert_true(estate_stamp_ns(answer.newest) / 1000000000 + 3600 >
 		    estate_stamp_ns(before) / 1000000000);
-	assert_ok(estate_put(f->table[0], KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(f->table[0], KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	assert_ok(estate_get_global(f->view, f->table[0], KEY, KEY_LENGTH, out, 16, &answer));
 	assert_int_equal(answer.present, 2);
 	assert_true(answer.newest > answer.oldest);
@@ -585,10 +585,10 @@ static void test_written_after_read(void **state)
 
 	/* The clock of the second one is half an hour ahead. */
 	clock_observe(&f->es[1]->clock, ahead);
-	assert_ok(estate_put(f->table[1], KEY, KEY_LENGTH, (uint64_t[]) { 1, 1 }, 16));
+	assert_ok(estate_put(f->table[1], KEY, KEY_LENGTH, (uint64_t[]){ 1, 1 }, 16));
 	assert_ok(query(f, f->table[0], ESTATE_REDUCE_LATEST, out, 16, &answer));
 	assert_true(answer.newest > ahead);
-	assert_ok(estate_put(f->table[0], KEY, KEY_LENGTH, (uint64_t[]) { 2, 2 }, 16));
+	assert_ok(estate_put(f->table[0], KEY, KEY_LENGTH, (uint64_t[]){ 2, 2 }, 16));
 	assert_ok(query(f, f->table[0], ESTATE_REDUCE_LATEST, out, 16, &answer));
 	assert_int_equal(out[0], 2);
 	/* A read of a batch passes on what it saw, too. */
@@ -602,7 +602,7 @@ static void test_written_after_read(void **state)
 				 1);
 		estate_view_close(view);
 	}
-	assert_ok(estate_put(f->table[2], KEY, KEY_LENGTH, (uint64_t[]) { 3, 3 }, 16));
+	assert_ok(estate_put(f->table[2], KEY, KEY_LENGTH, (uint64_t[]){ 3, 3 }, 16));
 	assert_ok(query(f, f->table[0], ESTATE_REDUCE_LATEST, out, 16, &answer));
 	assert_int_equal(out[0], 3);
 
@@ -610,7 +610,7 @@ static void test_written_after_read(void **state)
 	force_stamp(f->table[1], absurd);
 	assert_ok(query(f, f->table[0], ESTATE_REDUCE_LATEST, out, 16, &answer));
 	assert_int_equal(answer.newest, absurd);
-	assert_ok(estate_put(f->table[0], "else", 4, (uint64_t[]) { 4, 4 }, 16));
+	assert_ok(estate_put(f->table[0], "else", 4, (uint64_t[]){ 4, 4 }, 16));
 	assert_ok(estate_query_global(f->view, f->table[0], "else", 4, &how, out, 16, &answer));
 	assert_true(answer.newest < absurd);
 }
@@ -631,7 +631,7 @@ static void test_other_geometry(void **state)
 	assert_error(query(f, table[0], ESTATE_REDUCE_MERGE, out, 16, &answer), -EHOSTDOWN, "b");
 	assert_int_equal(answer.missing, 1);
 	for (int i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1, 2, 3 },
+		assert_ok(estate_put(table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1, 2, 3 },
 				     i == 1 ? 24 : 16));
 	assert_ok(query(f, table[0], ESTATE_REDUCE_MERGE, out, 16, &answer));
 	assert_int_equal(out[0], 2);
@@ -666,7 +666,7 @@ static void test_late_table(void **state)
 	uint64_t out;
 
 	table[0] = group_counters(f->es[0], "late", 8, 1, 10);
-	assert_ok(estate_add(table[0], KEY, KEY_LENGTH, (uint64_t[]) { 1 }));
+	assert_ok(estate_add(table[0], KEY, KEY_LENGTH, (uint64_t[]){ 1 }));
 	for (int i = 1; i < INSTANCES; i++) {
 		/* Who does not have the table does not have the key: that is an answer. */
 		assert_ok(query(f, table[0], ESTATE_REDUCE_MERGE, &out, 8, &answer));
@@ -678,7 +678,7 @@ static void test_late_table(void **state)
 		assert_ok(query(f, table[0], ESTATE_REDUCE_MERGE, &out, 8, &answer));
 		assert_int_equal(answer.present, i);
 		table[i] = group_counters(f->es[i], "late", 8, 1, 10);
-		assert_ok(estate_add(table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1 }));
+		assert_ok(estate_add(table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1 }));
 	}
 	assert_ok(query(f, table[0], ESTATE_REDUCE_MERGE, &out, 8, &answer));
 	assert_int_equal(out, 3);
@@ -690,7 +690,7 @@ static void test_too_small(void **state)
 	unsigned char out[16];
 	unsigned char before[16];
 
-	assert_ok(estate_put(f->table[1], KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(f->table[1], KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	memset(out, 0xa5, sizeof(out));
 	memset(before, 0xa5, sizeof(before));
 	for (unsigned int reduce = ESTATE_REDUCE_MERGE; reduce < ESTATE_REDUCE_CALL; reduce++) {
@@ -757,8 +757,8 @@ static void test_batch(void **state)
 	}
 
 	/* Without answers, and without a query. */
-	assert_ok(estate_put(f->table[0], "k0", 2, (uint64_t[]) { 1, 2 }, 16));
-	assert_ok(estate_put(f->table[1], "k0", 2, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(f->table[0], "k0", 2, (uint64_t[]){ 1, 2 }, 16));
+	assert_ok(estate_put(f->table[1], "k0", 2, (uint64_t[]){ 1, 2 }, 16));
 	{
 		uint64_t sums[5][2];
 
@@ -799,16 +799,16 @@ static void test_join_and_leave(void **state)
 	uint64_t out[2];
 
 	for (int i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1, 1 }, 16));
+		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1, 1 }, 16));
 	for (int round = 0; round < 3; round++) {
 		assert_ok(query(f, f->table[0], ESTATE_REDUCE_SUM, out, 16, &answer));
 		assert_int_equal(out[0], 3);
 		assert_int_equal(answer.asked, 3);
 		late = group_open(f->folder, "late", 1 << 20);
 		assert_ok(estate_put(group_counters(late, "unused", 8, 2, 20), KEY, KEY_LENGTH,
-				     (uint64_t[]) { 9, 9 }, 16));
+				     (uint64_t[]){ 9, 9 }, 16));
 		assert_ok(estate_put(group_counters(late, "t", 8, 2, 20), KEY, KEY_LENGTH,
-				     (uint64_t[]) { 10, 10 }, 16));
+				     (uint64_t[]){ 10, 10 }, 16));
 		group_wait(f->es[0], 4);
 		assert_ok(query(f, f->table[0], ESTATE_REDUCE_SUM, out, 16, &answer));
 		assert_int_equal(out[0], 13);
@@ -836,7 +836,7 @@ static void test_observer(void **state)
 	assert_error(estate_get_global(view, table, KEY, KEY_LENGTH, out, 16, &answer), -ENOENT,
 		     "no instance");
 	for (int i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	assert_ok(estate_get_global(view, table, KEY, KEY_LENGTH, out, 16, &answer));
 	assert_int_equal(out[0], 3);
 	assert_int_equal(out[1], 6);
@@ -906,7 +906,7 @@ static void test_nobody_there(void **state)
 		assert_int_equal(answer.who[i].why, -EHOSTDOWN);
 	}
 	/* A part of the group is enough for a result, which says what it is. */
-	assert_ok(estate_put(table, KEY, KEY_LENGTH, (uint64_t[]) { 1, 2 }, 16));
+	assert_ok(estate_put(table, KEY, KEY_LENGTH, (uint64_t[]){ 1, 2 }, 16));
 	assert_ok(estate_get_global(view, table, KEY, KEY_LENGTH, out, 16, &answer));
 	assert_int_equal(out[1], 2);
 	assert_int_equal(answer.answered, 1);
@@ -925,9 +925,9 @@ static void test_damaged(void **state)
 	uint64_t out[2];
 
 	for (int i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1, 1 }, 16));
+		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1, 1 }, 16));
 	for (int i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1, 1 }, 16));
+		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1, 1 }, 16));
 	damage(f->table[1]);
 	assert_ok(query(f, f->table[0], ESTATE_REDUCE_SUM, out, 16, &answer));
 	assert_int_equal(out[0], 2);
@@ -963,7 +963,7 @@ static void test_damaged_directory(void **state)
 	uint64_t out[2];
 
 	for (int i = 0; i < INSTANCES; i++)
-		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]) { 1, 1 }, 16));
+		assert_ok(estate_put(f->table[i], KEY, KEY_LENGTH, (uint64_t[]){ 1, 1 }, 16));
 	entry->salt ^= 1;
 	assert_ok(query(f, f->table[0], ESTATE_REDUCE_SUM, out, 16, &answer));
 	assert_int_equal(out[0], 2);
@@ -996,7 +996,7 @@ static void test_arguments(void **state)
 	view_attr = (struct estate_view_attr)ESTATE_VIEW_ATTR_INIT;
 	view_attr.deadline_us = 5000000;
 	assert_ok(estate_view_open(f->es[0], &view_attr, &view));
-	assert_ok(estate_put(f->table[0], KEY, KEY_LENGTH, (uint64_t[]) { 1, 1 }, 16));
+	assert_ok(estate_put(f->table[0], KEY, KEY_LENGTH, (uint64_t[]){ 1, 1 }, 16));
 	assert_ok(estate_get_global(view, f->table[0], KEY, KEY_LENGTH, out, 16, NULL));
 	estate_view_close(view);
 
@@ -1038,7 +1038,7 @@ static void test_many_tables_and_views(void **state)
 			table[(i + t) % INSTANCES] =
 				group_counters(f->es[(i + t) % INSTANCES], name, 8, 1 + t % 2, 5);
 		for (int i = 0; i < INSTANCES; i++)
-			assert_ok(estate_add(table[i], KEY, KEY_LENGTH, (uint64_t[]) { t, t }));
+			assert_ok(estate_add(table[i], KEY, KEY_LENGTH, (uint64_t[]){ t, t }));
 		for (int i = 0; i < 4; i++) {
 			assert_ok(estate_get_global(views[i], table[i % INSTANCES], KEY, KEY_LENGTH,
 						    out, 16, NULL));
