@@ -263,16 +263,16 @@ static void test_size(void **state)
 	free(value);
 }
 
-int main(void)
+/* One size for each process: it must fork before it ever had threads. */
+int main(int argc, char **argv)
 {
-	static size_t sizes[] = { 8, 64, 256, 4096, 1 << 20 };
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_prestate(test_size, &sizes[0]),
-		cmocka_unit_test_prestate(test_size, &sizes[1]),
-		cmocka_unit_test_prestate(test_size, &sizes[2]),
-		cmocka_unit_test_prestate(test_size, &sizes[3]),
-		cmocka_unit_test_prestate(test_size, &sizes[4]),
-	};
+	static size_t size;
+	const struct CMUnitTest tests[] = { cmocka_unit_test_prestate(test_size, &size) };
 
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s BYTES\n", argv[0]);
+		return 2;
+	}
+	size = strtoull(argv[1], NULL, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
