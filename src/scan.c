@@ -127,6 +127,13 @@ static int walk(struct scan *scan)
 		int result = 0;
 
 		scan->count = 0;
+		if (home && scan->query.deadline_us != UINT64_MAX &&
+		    clock_monotonic_us() >= scan->query.deadline_us)
+			return error_set(
+				-ETIMEDOUT,
+				"table %s: the scan's deadline passed at bucket %llu of %llu",
+				scan->query.table->name, (unsigned long long)home,
+				(unsigned long long)homes);
 		for (unsigned int i = 0; i < scan->view->roster->count; i++) {
 			result = collect(scan, home, i);
 			if (result)
@@ -137,13 +144,6 @@ static int walk(struct scan *scan)
 			if (result)
 				return result;
 		}
-		if (scan->query.deadline_us != UINT64_MAX &&
-		    clock_monotonic_us() >= scan->query.deadline_us)
-			return error_set(
-				-ETIMEDOUT,
-				"table %s: the scan's deadline passed at bucket %llu of %llu",
-				scan->query.table->name, (unsigned long long)home,
-				(unsigned long long)homes);
 	}
 	return 0;
 }

@@ -85,7 +85,9 @@ struct estate_value {
  * @out_length: to be set to the length of the result
  * @arg: as given with the function
  *
- * Return: 0, or a negative errno value, which the global read then returns.
+ * Return: 0, or a negative errno value, which the global read then returns (with
+ * its answer not filled in; -ENOENT and -EHOSTDOWN mean something else there, and
+ * are better left to it).
  */
 typedef int estate_reduce_fn(const struct estate_value *values, unsigned int count, void *out,
 			     size_t out_size, size_t *out_length, void *arg);
