@@ -98,10 +98,13 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 	target.key = &ready;
 	target.home = geometry_home(&table->geometry, ready.hash);
 	lock = &table->sidecar[target.home].lock;
+	target.block = write_take(table);
 	target.lock = sidecar_lock(lock);
 	target.found =
 		slot_find(table, &ready, target.home, &target.slot, table->geometry.key_room / 8);
-	if (!target.found)
+	if (target.found)
+		write_give_back(table, target.block);
+	else
 		error = write_change(table, &target, change_nothing, NULL);
 	if (!error)
 		*entry = (struct estate_entry){
@@ -119,10 +122,12 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 }
 
 /* The way by key, for extents: make it ready again from what the slot holds. */
-static int change_by_key(const struct estate_entry *entry, uint32_t *word, change_fn *how,
-			 void *arg)
+static int change_by_key(const struct estate_entry *entry, uint32_t *word, uint32_t block,
+			 change_fn *how, void *arg)
 {
-	struct write_target target = { .lock = *word, .found = 1, .slot = slot_of(entry) };
+	struct write_target target = {
+		.lock = *word, .block = block, .found = 1, .slot = slot_of(entry)
+	};
 	struct entry_key key;
 	int error;
 
@@ -199,6 +204,7 @@ ENTRY_INLINE int add_inline(const struct estate_entry *entry, const void *deltas
 int estate_entry_add(struct estate_entry *entry, const void *deltas)
 {
 	const struct geometry *geometry;
+	uint32_t block;
 	uint32_t word;
 	int error = check(entry, deltas);
 
@@ -207,15 +213,18 @@ int estate_entry_add(struct estate_entry *entry, const void *deltas)
 	geometry = &entry->table->geometry;
 	if (unlikely(geometry->type == ESTATE_OPAQUE))
 		return table_refuse_opaque(entry->table);
+	block = write_take(entry->table);
 	error = lock_entry(entry, &word);
-	if (unlikely(error))
+	if (unlikely(error)) {
+		write_give_back(entry->table, block);
 		return error;
+	}
 	if (likely(!geometry->blocks)) {
 		error = ENTRY_KEY_WORDS(geometry, add_inline, entry, deltas);
 	} else {
 		struct write_deltas all = { 0, geometry->value_count, deltas };
 
-		error = change_by_key(entry, &word, write_add, &all);
+		error = change_by_key(entry, &word, block, write_add, &all);
 	}
 	sidecar_unlock(entry->lock, word);
 	return error;
@@ -224,6 +233,7 @@ int estate_entry_add(struct estate_entry *entry, const void *deltas)
 int estate_entry_put(struct estate_entry *entry, const void *value, size_t value_length)
 {
 	uint64_t words[GEOMETRY_INLINE_MAX / 8];
+	uint32_t block;
 	uint32_t word;
 	int error = check(entry, value);
 
@@ -231,9 +241,12 @@ int estate_entry_put(struct estate_entry *entry, const void *value, size_t value
 		return error;
 	if (!table_length_suits(&entry->table->geometry, value_length))
 		return table_refuse_length(entry->table, value_length);
+	block = write_take(entry->table);
 	error = lock_entry(entry, &word);
-	if (error)
+	if (error) {
+		write_give_back(entry->table, block);
 		return error;
+	}
 	if (!entry->table->geometry.blocks) {
 		struct slot slot = slot_of(entry);
 
@@ -243,7 +256,7 @@ int estate_entry_put(struct estate_entry *entry, const void *value, size_t value
 	} else {
 		struct write_bytes bytes = { value, value_length };
 
-		error = change_by_key(entry, &word, write_put, &bytes);
+		error = change_by_key(entry, &word, block, write_put, &bytes);
 	}
 	sidecar_unlock(entry->lock, word);
 	return error;

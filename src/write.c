@@ -197,11 +197,11 @@ static int publish_extent(struct estate_table *table, struct write_target *targe
 	return error;
 }
 
-/* Change a value in a fresh block. */
+/* Change a value in the target's fresh block. */
 static int change_extent(struct estate_table *table, struct write_target *target, change_fn *how,
 			 void *arg)
 {
-	struct layout_extent extent = { .block = extent_take(&table->extents) };
+	struct layout_extent extent = { .block = target->block };
 	void *block = extent_block(&table->extents, extent.block);
 	void *value = extent_edit(&table->extents, block);
 	size_t length = 0;
@@ -241,6 +241,7 @@ ENTRY_INLINE int change(struct estate_table *table, const void *key, size_t key_
 	int error;
 
 	entry_key_init(&ready, &table->geometry, table->salt, key, key_length, key_words);
+	target.block = write_take(table);
 	lock_key(table, &ready, &target, key_words);
 	if (likely(!table->geometry.blocks))
 		error = change_inline(table, &target, how, arg, needs_old, key_words);

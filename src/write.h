@@ -17,11 +17,28 @@ struct write_target {
 	const struct entry_key *key;
 	uint64_t home;
 	uint32_t lock; /* the word to unlock the home with */
+	uint32_t block; /* of a table with extents: for the new value; see write_take() */
 	int found;
 	struct slot slot;
 };
 
-/* Change the target's value, or make an entry for it. */
+/*
+ * A block for the value that is to be written. Before the lock is taken: who has
+ * a lock must not wait for a block, as those who wait for the lock may have all.
+ */
+static inline uint32_t write_take(struct estate_table *table)
+{
+	return table->geometry.blocks ? extent_take(&table->extents) : 0;
+}
+
+/* A block that no value went into. */
+static inline void write_give_back(struct estate_table *table, uint32_t block)
+{
+	if (table->geometry.blocks)
+		extent_free(&table->extents, block);
+}
+
+/* Change the target's value, or make an entry for it. target->block is used, or given back. */
 int write_change(struct estate_table *table, struct write_target *target, change_fn *how,
 		 void *arg);
 

@@ -185,11 +185,65 @@ static void test_churn(void **state)
 	scratch_remove(folder);
 }
 
+/*
+ * More writers of one large value than there are spare blocks, by all ways to
+ * write it, in a full table: whoever has the lock must not wait for a block that
+ * those who wait for the lock have.
+ */
+#define CROWD 16
+#define LARGE 16384 /* elements: long enough to be preempted while copying */
+
+static void *crowd(void *arg)
+{
+	struct worker *worker = arg;
+	static const uint64_t ones[LARGE] = { 1 };
+	struct estate_entry entry;
+	unsigned int key = 1;
+
+	for (unsigned int i = 0; i < worker->rounds; i++) {
+		int error;
+
+		if (worker->number > 2)
+			error = estate_put(worker->table, &key, sizeof(key), ones, sizeof(ones));
+		else if (worker->number)
+			error = estate_add(worker->table, &key, sizeof(key), ones);
+		else
+			error = estate_entry_open(worker->table, &key, sizeof(key), &entry) ||
+				estate_entry_add(&entry, ones);
+		if (error)
+			return complain(worker, "a write failed");
+	}
+	return NULL;
+}
+
+static void test_crowd(void **state)
+{
+	char *folder = scratch_make();
+	struct estate *es = group_open(folder, "one", 0);
+	struct estate_table *table = group_counters(es, "large", 4, LARGE, 1);
+	struct worker workers[CROWD];
+	pthread_t threads[CROWD];
+
+	(void)state;
+	for (unsigned int i = 0; i < CROWD; i++) {
+		workers[i] = (struct worker){ .table = table, .number = i, .rounds = rounds(2000) };
+		pthread_create(&threads[i], NULL, crowd, &workers[i]);
+	}
+	for (unsigned int i = 0; i < CROWD; i++) {
+		pthread_join(threads[i], NULL);
+		if (workers[i].complaint)
+			fail_msg("%s", workers[i].complaint);
+	}
+	estate_close(es);
+	scratch_remove(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_adds),
 		cmocka_unit_test(test_churn),
+		cmocka_unit_test(test_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
