@@ -10,19 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* @crc and the result are of 32 bits: wider, as the instruction's register is. */
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 
-static inline uint32_t crc_word(uint32_t crc, uint64_t word)
+static inline uint64_t crc_word(uint64_t crc, uint64_t word)
 {
-	return (uint32_t)_mm_crc32_u64(crc, word);
+	return _mm_crc32_u64(crc, word);
 }
 #elif defined(__aarch64__)
 #include <arm_acle.h>
 
-static inline uint32_t crc_word(uint32_t crc, uint64_t word)
+static inline uint64_t crc_word(uint64_t crc, uint64_t word)
 {
-	return __crc32cd(crc, word);
+	return __crc32cd((uint32_t)crc, word);
 }
 #endif
 

@@ -10,7 +10,7 @@ enum entry_state entry_load(const struct geometry *geometry, uint32_t salt, uint
 	uint32_t meta = (uint32_t)(check >> 32);
 	uint64_t stamp = shared_load(&copy->stamp);
 	uint32_t value_words = (META_INLINE_LENGTH(meta) + 7) / 8;
-	uint32_t crc = salt;
+	uint64_t crc = salt;
 
 	if (!check && !stamp)
 		return ENTRY_EMPTY;
@@ -27,7 +27,7 @@ enum entry_state entry_load(const struct geometry *geometry, uint32_t salt, uint
 		out->value[i] = shared_load(words + i);
 		crc = crc_word(crc, out->value[i]);
 	}
-	if (crc != (uint32_t)check)
+	if ((uint32_t)crc != (uint32_t)check)
 		return ENTRY_TORN;
 	out->stamp = stamp;
 	out->meta = meta;

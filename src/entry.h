@@ -48,8 +48,8 @@ enum entry_state {
 struct entry_key {
 	uint64_t words[ESTATE_KEY_MAX / 8];
 	uint64_t hash;
+	uint64_t crc; /* 32 bits: salt, then key */
 	uint32_t length;
-	uint32_t crc; /* salt, then key */
 };
 
 /* What verified, copied out of reach of the writer. */
@@ -83,7 +83,7 @@ static inline uint64_t entry_tail(const unsigned char *bytes, size_t length, siz
 /* Continue @key's CRC for another salt: the same key in another instance's table. */
 ENTRY_INLINE void entry_key_salt(struct entry_key *key, uint32_t salt, uint32_t key_words)
 {
-	uint32_t crc = salt;
+	uint64_t crc = salt;
 
 	for (uint32_t i = 0; i < key_words; i++)
 		crc = crc_word(crc, key->words[i]);
@@ -140,7 +140,7 @@ static inline uint64_t entry_load_check(const struct layout_copy *copy)
 	return shared_load((const uint64_t *)copy + 1);
 }
 
-static inline uint32_t entry_crc_header(uint32_t crc, uint32_t slot, uint32_t meta, uint64_t stamp)
+static inline uint64_t entry_crc_header(uint64_t crc, uint32_t slot, uint32_t meta, uint64_t stamp)
 {
 	return crc_word(crc_word(crc, (uint64_t)slot << 32 | meta), stamp);
 }
@@ -159,7 +159,7 @@ ENTRY_INLINE enum entry_state entry_load_value(const struct geometry *geometry, 
 	uint32_t m = (uint32_t)(check >> 32);
 	uint64_t s = shared_load(&copy->stamp);
 	uint32_t value_words = (META_INLINE_LENGTH(m) + 7) / 8;
-	uint32_t crc = entry_crc_header(key_crc, slot, m, s);
+	uint64_t crc = entry_crc_header(key_crc, slot, m, s);
 
 	if (unlikely(value_words > geometry->value_room / 8))
 		return ENTRY_TORN;
@@ -167,7 +167,7 @@ ENTRY_INLINE enum entry_state entry_load_value(const struct geometry *geometry, 
 		value[i] = shared_load(words + i);
 		crc = crc_word(crc, value[i]);
 	}
-	if (unlikely(crc != (uint32_t)check))
+	if (unlikely((uint32_t)crc != (uint32_t)check))
 		return ENTRY_TORN;
 	*stamp = s;
 	*meta = m;
@@ -217,7 +217,7 @@ ENTRY_INLINE void entry_store(struct layout_copy *copy, uint32_t slot, const uin
 {
 	uint64_t *words = entry_words(copy);
 	uint32_t value_words = (META_INLINE_LENGTH(meta) + 7) / 8;
-	uint32_t crc = entry_crc_header(key_crc, slot, meta, stamp);
+	uint64_t crc = entry_crc_header(key_crc, slot, meta, stamp);
 
 	shared_store(&copy->stamp, stamp);
 	for (uint32_t i = 0; i < key_words; i++)
@@ -252,7 +252,7 @@ static inline uint64_t link_make(uint32_t salt, uint64_t place, uint32_t slot)
 {
 	uint64_t target = (uint64_t)slot + 1;
 
-	return target | (uint64_t)crc_word(crc_word(salt, place), target) << 32;
+	return target | crc_word(crc_word(salt, place), target) << 32;
 }
 
 /* The slot that a link leads to, LINK_BAD if the link does not verify. @link is not LINK_NONE. */

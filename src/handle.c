@@ -18,7 +18,7 @@
 
 static inline struct slot slot_of(const struct estate_entry *entry)
 {
-	uint8_t *tag = entry->sidecar;
+	uint16_t *tag = entry->sidecar;
 
 	return (struct slot){ .tag = tag,
 			      .copies = entry->slot,
@@ -97,7 +97,7 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 	table_key(table, key, key_length, &ready);
 	target.key = &ready;
 	target.home = geometry_home(&table->geometry, ready.hash);
-	lock = &table->sidecar[target.home].lock;
+	lock = table->locks + target.home;
 	target.block = write_take(table);
 	target.lock = sidecar_lock(lock);
 	target.found =
@@ -165,7 +165,7 @@ ENTRY_INLINE void add_words(const struct estate_entry *entry, const struct slot 
 	uint32_t count = table->geometry.value_count;
 	uint32_t meta = (uint32_t)(entry_load_check(from) >> 32);
 	uint64_t stamp = clock_stamp(table->clock, shared_load(&from->stamp));
-	uint32_t crc = entry_crc_header(entry->key_crc, slot->number, meta, stamp);
+	uint64_t crc = entry_crc_header(entry->key_crc, slot->number, meta, stamp);
 
 	shared_store(&to->stamp, stamp);
 	for (uint32_t i = 0; i < key_words; i++)

@@ -18,7 +18,7 @@ struct visit {
 /* Load the current copy of a slot. ENTRY_TORN: look again. */
 static enum entry_state load(const struct estate_table *table, uint32_t slot, struct visit *visit)
 {
-	uint8_t tag = tag_load(table_tag(table, slot));
+	uint16_t tag = tag_load(table->tags + slot);
 	struct layout_extent extent;
 	enum entry_state state;
 
@@ -28,6 +28,8 @@ static enum entry_state load(const struct estate_table *table, uint32_t slot, st
 			   table_copy(table, slot, !!(tag & TAG_CURRENT)), &visit->copy);
 	if (state != ENTRY_LIVE)
 		return state;
+	if (!tag_still(table->tags + slot, tag))
+		return ENTRY_TORN;
 	visit->value_length = META_INLINE_LENGTH(visit->copy.meta);
 	if (!table->geometry.blocks)
 		return ENTRY_LIVE;
@@ -48,7 +50,7 @@ static enum entry_state load_locked(const struct estate_table *table, uint32_t s
 				    struct visit *visit)
 {
 	const struct layout_copy *copy =
-		table_copy(table, slot, !!(tag_load(table_tag(table, slot)) & TAG_CURRENT));
+		table_copy(table, slot, !!(tag_load(table->tags + slot) & TAG_CURRENT));
 	uint64_t key[ESTATE_KEY_MAX / 8] = { 0 };
 	uint32_t length = META_KEY_LENGTH((uint32_t)(entry_load_check(copy) >> 32));
 	uint32_t *lock;
@@ -58,9 +60,8 @@ static enum entry_state load_locked(const struct estate_table *table, uint32_t s
 	if (length < 1 || length > table->geometry.key_size)
 		return ENTRY_TORN;
 	shared_load_words(key, entry_words_const(copy), table->geometry.key_room / 8);
-	lock = &table->sidecar[geometry_home(&table->geometry,
-					     entry_hash(&table->geometry, key, length))]
-			.lock;
+	lock = table->locks +
+	       geometry_home(&table->geometry, entry_hash(&table->geometry, key, length));
 	word = sidecar_lock(lock);
 	state = load(table, slot, visit);
 	sidecar_unlock(lock, word);

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who is in the group, and the background thread that keeps it true: it
- * answers those who connect, connects to those who appear, watches for those who
- * go or stop, and ticks the clock and the heartbeat. Nothing that it does takes
- * part in anybody's read.
- *
- * Readers see the group as a roster: a list that never changes, replaced as a
- * whole. Views hold on to theirs and look at one number to see that there is a
- * newer one.
+ * The members that the registry lists: connecting to them, watching them,
+ * losing them. All on the background thread, under the group's lock.
  */
 #ifndef MEMBER_H
 #define MEMBER_H
 
 #include "clock.h"
 #include "registry.h"
-#include "shm.h"
+#include "roster.h"
+#include "transport.h"
 
 #include <estate/instance.h>
 
@@ -24,46 +19,87 @@
 /* A heart that has not been seen beating for so long makes its owner stale. */
 #define MEMBER_STALE_US 1000000
 
-/* A region that can be read; lives as long as anybody holds it. */
-struct peer {
-	unsigned int references;
-	struct shm_region region;
-	int stale; /* written by the background thread, read by views */
+/* What an epoll event is about. */
+enum source_kind {
+	SOURCE_TICK,
+	SOURCE_STOP,
+	SOURCE_REGISTRY,
+	SOURCE_LISTENER,
+	SOURCE_READER,
+	SOURCE_MEMBER,
+	SOURCE_TRANSPORT
 };
 
-/* A member as views see it. */
-struct roster_entry {
-	struct peer *peer; /* NULL: it cannot be read, or it is this instance */
-	int self;
-	char name[ESTATE_NAME_MAX];
-	uint8_t uuid[16];
-	uint64_t epoch;
+struct source {
+	enum source_kind kind;
+	int fd;
 };
 
-struct roster {
-	unsigned int references;
-	unsigned int count;
-	struct roster_entry entries[]; /* sorted by UUID */
+/* Somebody who reads us. */
+struct reader {
+	struct source source;
+	struct reader *next;
 };
 
-struct group; /* the members of a group, as one of them sees them */
+/* Somebody whom the registry lists. Only the background thread changes it, under the lock. */
+struct member {
+	struct source source; /* the connection; fd is -1 if there is none */
+	struct member *next;
+	int listed; /* in the registry, at the last look */
+	int connecting;
+	int far; /* it is connected to, or was last, by the transport */
+	int ours; /* it turned out to be this instance itself */
+	int tried; /* reached, or found missing, at least once */
+	char listed_name[ESTATE_NAME_MAX]; /* as the registry has it; may be "" */
+	char address[REGISTRY_ADDRESS_MAX];
+	struct peer *peer; /* NULL while it cannot be read */
+	struct region_identity identity; /* of the peer that it is, or was last; zeros before */
+	char reason[256];
+	uint64_t heartbeat;
+	uint64_t beat_us; /* when that was first seen */
+	uint64_t due_us; /* when to try to connect, or to give the handshake up */
+	uint64_t backoff_us;
+};
 
-/*
- * Join: @region is NULL for an observer. Returns when every member that is
- * registered was connected to or found missing, or after a second.
- */
-int group_join(const struct estate_attr *attr, const struct region_identity *identity,
-	       struct region *region, struct clock *clock, struct group **group);
+struct group {
+	struct region_identity identity;
+	struct region *region;
+	struct clock *clock;
+	struct registry *registry;
+	char address[REGISTRY_ADDRESS_MAX];
+	pthread_t thread;
+	int epoll;
+	struct source tick;
+	struct source stop;
+	struct source events;
+	struct source listener;
+	struct source transport_events;
+	struct reader *readers;
+	unsigned int reader_count;
+	unsigned int random; /* state of the jitter */
 
-/* Leave, and stop the background thread. */
-void group_leave(struct group *group);
+	pthread_mutex_t lock; /* over what follows */
+	pthread_cond_t changed;
+	struct member *members;
+	struct roster *roster;
+	struct transport *transport; /* NULL until a member's address, or ours, needs one */
+	int settled; /* every member of the first list was tried */
+	uint64_t generation; /* read without the lock */
+};
 
-/* Grows whenever the roster changes. */
-uint64_t group_generation(const struct group *group);
-struct roster *group_roster(struct group *group, uint64_t *generation);
-void roster_release(struct roster *roster);
+int source_watch(struct group *group, struct source *source);
+void source_close(struct group *group, struct source *source);
 
-/* For estate_members(). */
-int group_members(struct group *group, struct estate_member *members, unsigned int max);
+/* Open the transport, now that an address needs it. @listen: "" to listen nowhere. */
+int member_transport(struct group *group, const char *listen);
+
+/* Make the members what the registry lists. */
+void members_list(struct group *group);
+/* Connect to those who are due, and look at the hearts of the others. */
+void members_watch(struct group *group);
+/* Something came over a member's connection. */
+void member_event(struct group *group, struct member *member);
+void member_name(const struct member *member, char name[ESTATE_NAME_MAX]);
+void member_free(struct group *group, struct member *member);
 
 #endif

@@ -8,11 +8,12 @@
  * readers; readers elsewhere take the valid copy with the higher stamp.
  *
  * Readers of this process take no lock. They see by the tag which copy is
- * current, copy it out and verify it: it can only fail to if the writer lapped
- * them twice meanwhile, and then they look again. A slot whose key does not
- * match needs no verification: a key that is in a slot all the time is in both
- * of its copies or in the current one, and its words are only ever overwritten
- * by themselves.
+ * current, copy it out, verify it, and see that the tag is the same: or it may be
+ * a version that is written but not yet published, with an older one to be read
+ * next. This fails only if the writer came round meanwhile; then they look again.
+ * A slot whose key does not match needs no verification: a key that is in a slot
+ * all the time is in both of its copies or in the current one, and its words are
+ * only ever overwritten by themselves.
  *
  * A look-up that finds nothing in its two buckets goes along the overflow chain
  * only if there is one. Chains lose slots when keys are deleted, and the slot may
@@ -22,6 +23,7 @@
  */
 #include "error.h"
 #include "slot.h"
+#include "whole.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,24 +39,27 @@ struct found {
 };
 
 ENTRY_INLINE enum entry_state look(const struct estate_table *table, const struct entry_key *key,
-				   uint32_t slot, unsigned int current, struct found *found,
-				   uint32_t key_words)
+				   uint32_t slot, struct found *found, uint32_t key_words)
 {
-	return entry_match(&table->geometry, key, slot, table_copy(table, slot, current),
-			   &found->stamp, &found->meta, found->value, key_words);
+	const uint16_t *tag = table->tags + slot;
+	uint16_t was = tag_load(tag);
+	enum entry_state state =
+		entry_match(&table->geometry, key, slot, table_copy(table, slot, tag_current(was)),
+			    &found->stamp, &found->meta, found->value, key_words);
+
+	return state != ENTRY_LIVE || likely(tag_still(tag, was)) ? state : ENTRY_TORN;
 }
 
 /* ENTRY_LIVE, ENTRY_EMPTY for an absent key, or ENTRY_TORN: look again. */
 static enum entry_state find_in_chain(const struct estate_table *table, const struct entry_key *key,
 				      uint64_t home, uint32_t generation, struct found *found)
 {
-	const uint32_t *lock = &table->sidecar[home].lock;
+	const uint32_t *lock = table->locks + home;
 
 	for (uint32_t slot = chain_first(table, home); slot != NO_SLOT;
 	     slot = chain_next(table, slot)) {
-		unsigned int current = tag_load(table_tag(table, slot)) / TAG_CURRENT;
 		enum entry_state state =
-			look(table, key, slot, current, found, table->geometry.key_room / 8);
+			look(table, key, slot, found, table->geometry.key_room / 8);
 
 		if (state == ENTRY_LIVE || state == ENTRY_TORN)
 			return state;
@@ -71,18 +76,18 @@ ENTRY_INLINE enum entry_state find(const struct estate_table *table, const struc
 				   struct found *found, uint32_t key_words)
 {
 	uint64_t home = geometry_home(&table->geometry, key->hash);
+	unsigned int match = sidecar_match(sidecar_load(table_tags(table, home)),
+					   sidecar_fingerprint(key->hash));
 	uint32_t lock;
-	uint64_t tags = both_tags(table->sidecar + home, &lock);
-	uint64_t match = sidecar_match(tags, sidecar_fingerprint(key->hash));
 
 	for (; match; match &= match - 1) {
-		unsigned int i = sidecar_first(match);
-		enum entry_state state = look(table, key, (uint32_t)(home * LAYOUT_SLOTS) + i,
-					      tags >> (i * 8 + 7) & 1, found, key_words);
+		uint32_t slot = (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match);
+		enum entry_state state = look(table, key, slot, found, key_words);
 
 		if (likely(state == ENTRY_LIVE) || state == ENTRY_TORN)
 			return state;
 	}
+	lock = __atomic_load_n(table->locks + home, __ATOMIC_ACQUIRE);
 	if (likely(!(lock & SIDECAR_CHAIN)))
 		return ENTRY_EMPTY;
 	return find_in_chain(table, key, home, lock / SIDECAR_GENERATION, found);
@@ -135,7 +140,7 @@ static int get_locked(const struct estate_table *table, const struct entry_key *
 		      size_t value_size, size_t *value_length, uint64_t *stamp)
 {
 	uint64_t home = geometry_home(&table->geometry, key->hash);
-	uint32_t *lock = &table->sidecar[home].lock;
+	uint32_t *lock = table->locks + home;
 	struct found found;
 	uint32_t word = sidecar_lock(lock);
 	enum entry_state state = find(table, key, &found, table->geometry.key_room / 8);
@@ -154,70 +159,6 @@ static int get_locked(const struct estate_table *table, const struct entry_key *
 	if (!error)
 		*stamp = found.stamp;
 	return error;
-}
-
-/*
- * The common case in a third of the instructions, so that as many look-ups as
- * possible are in flight at once: a whole key, in the first slot that looks like
- * it, with a value of @value_words whole words, both counts constants. Returns 0
- * for anything else, torn values included: find() has the whole truth.
- */
-ENTRY_INLINE int get_whole(const struct estate_table *table, const struct entry_key *key,
-			   void *value, uint64_t *stamp, uint32_t key_words, uint32_t value_words)
-{
-	uint64_t home = geometry_home(&table->geometry, key->hash);
-	const struct layout_copy *copy;
-	const uint64_t *words;
-	uint64_t loaded[TABLE_WHOLE_WORDS];
-	uint64_t check;
-	uint32_t lock;
-	uint32_t slot;
-	uint32_t crc;
-	unsigned int i;
-	uint64_t tags = both_tags(table->sidecar + home, &lock);
-	uint64_t match = sidecar_match(tags, sidecar_fingerprint(key->hash));
-
-	if (unlikely(!match))
-		return 0;
-	i = sidecar_first(match);
-	slot = (uint32_t)(home * LAYOUT_SLOTS) + i;
-	copy = table_copy(table, slot, tags >> (i * 8 + 7) & 1);
-	check = entry_load_check(copy);
-	if (unlikely(!entry_has_key(key, copy, key_words) || check >> 32 != table->whole_meta))
-		return 0;
-	*stamp = shared_load(&copy->stamp);
-	words = entry_words_const(copy) + key_words;
-	crc = entry_crc_header(key->crc, slot, table->whole_meta, *stamp);
-	/* Spelt out: at -O2 compilers leave a loop of four as a loop. */
-	crc = crc_word(crc, loaded[0] = shared_load(words));
-	if (value_words > 1)
-		crc = crc_word(crc, loaded[1] = shared_load(words + 1));
-	if (value_words > 2)
-		crc = crc_word(crc, loaded[2] = shared_load(words + 2));
-	if (value_words > 3)
-		crc = crc_word(crc, loaded[3] = shared_load(words + 3));
-	if (unlikely(crc != (uint32_t)check))
-		return 0;
-	memcpy(value, loaded, value_words * sizeof(loaded[0]));
-	return 1;
-}
-
-/* get_whole() for the table's shape; @key is ready and whole. */
-ENTRY_INLINE int get_shaped(const struct estate_table *table, const struct entry_key *key,
-			    void *value, uint64_t *stamp, uint32_t key_words)
-{
-	switch (table->whole_words) {
-	case 1:
-		return get_whole(table, key, value, stamp, key_words, 1);
-	case 2:
-		return get_whole(table, key, value, stamp, key_words, 2);
-	case 3:
-		return get_whole(table, key, value, stamp, key_words, 3);
-	case 4:
-		return get_whole(table, key, value, stamp, key_words, 4);
-	default:
-		return 0;
-	}
 }
 
 ENTRY_INLINE int get(const struct estate_table *table, const struct entry_key *key, void *value,
@@ -253,86 +194,141 @@ int table_get(const struct estate_table *table, const struct entry_key *key, voi
 int table_get_slot(const struct estate_table *table, uint32_t key_crc, uint32_t slot, void *value,
 		   size_t value_size, size_t *value_length)
 {
-	uint8_t tag = tag_load(table_tag(table, slot));
+	const uint16_t *tag = table->tags + slot;
+	uint16_t was = tag_load(tag);
 	struct found found;
 
 	if (entry_load_value(&table->geometry, key_crc, slot,
-			     table_copy(table, slot, !!(tag & TAG_CURRENT)), &found.stamp,
-			     &found.meta, found.value, table->geometry.key_room / 8) != ENTRY_LIVE)
+			     table_copy(table, slot, tag_current(was)), &found.stamp, &found.meta,
+			     found.value, table->geometry.key_room / 8) != ENTRY_LIVE ||
+	    unlikely(!tag_still(tag, was)))
 		return -EBADMSG;
 	return deliver(table, &found, value, value_size, value_length);
 }
 
-ENTRY_INLINE int get_bytes(const struct estate_table *table, const void *key, size_t key_length,
-			   void *value, size_t value_size, size_t *value_length, uint32_t key_words)
+/* Of any table; out of line, for its many registers. */
+static __attribute__((noinline)) int get_any(const struct estate_table *table, const void *key,
+					     size_t key_length, void *value, size_t value_size,
+					     size_t *value_length)
 {
 	struct entry_key ready;
 	uint64_t stamp;
-
-	entry_key_init(&ready, &table->geometry, table->salt, key, key_length, key_words);
-	if (likely(key_length == table->geometry.key_size &&
-		   value_size >= table->geometry.value_size &&
-		   get_shaped(table, &ready, value, &stamp, key_words))) {
-		if (value_length)
-			*value_length = table->geometry.value_size;
-		return 0;
-	}
-	return get(table, &ready, value, value_size, value_length, &stamp, key_words);
-}
-
-int estate_get(const struct estate_table *table, const void *key, size_t key_length, void *value,
-	       size_t value_size, size_t *value_length)
-{
 	int error = table_check(table, key, key_length);
 
 	if (error)
 		return error;
 	if (!value)
 		return error_set(-EINVAL, "estate_get: value is NULL");
-	return ENTRY_KEY_WORDS(&table->geometry, get_bytes, table, key, key_length, value,
-			       value_size, value_length);
+	table_key(table, key, key_length, &ready);
+	return table_get(table, &ready, value, value_size, value_length, &stamp);
+}
+
+/*
+ * The value of a whole key from @copy, which was current by the slot's tag @was; 0
+ * if that is not it, or torn.
+ */
+ENTRY_INLINE int whole_load(const struct estate_table *table, const struct entry_key *key,
+			    uint32_t slot, uint32_t was, const struct layout_copy *copy,
+			    void *value, uint32_t key_words, uint32_t value_words)
+{
+	const uint32_t meta = WHOLE_META(key_words, value_words);
+	struct whole loaded;
+	const uint64_t *words = loaded.words;
+	uint64_t crc;
+
+	shared_copy_few(&loaded, copy, WHOLE_SIZE(key_words, value_words) / 8);
+	SHARED_COPIED(loaded);
+	if (unlikely(!tag_still(table->tags + slot, was)))
+		return 0;
+	if (unlikely(loaded.copy.meta != meta))
+		return 0;
+	if (unlikely(words[0] != key->words[0]))
+		return 0;
+	if (key_words > 1 && unlikely(words[1] != key->words[1]))
+		return 0;
+	crc = entry_crc_header(key->crc, slot, meta, loaded.copy.stamp);
+	if (unlikely((uint32_t)whole_crc(crc, words + key_words, value_words) != loaded.copy.crc))
+		return 0;
+	memcpy(value, words + key_words, value_words * 8);
+	return 1;
+}
+
+ENTRY_INLINE int get_whole(const struct estate_table *table, const void *key, size_t key_length,
+			   void *value, size_t value_size, size_t *value_length, uint32_t key_words,
+			   uint32_t value_words)
+{
+	const struct layout_copy *copy;
+	struct entry_key ready;
+	uint32_t slot;
+	uint32_t was;
+
+	if (unlikely(!key || key_length != key_words * 8 || !value || value_size < value_words * 8))
+		return get_any(table, key, key_length, value, value_size, value_length);
+	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
+	if (unlikely(!whole_find(table, ready.hash, geometry_home(&table->geometry, ready.hash),
+				 &slot)))
+		goto any;
+	was = tag_load(table->tags + slot);
+	copy = whole_copy(table, slot, tag_current(was), key_words, value_words);
+	if (unlikely(!whole_load(table, &ready, slot, was, copy, value, key_words, value_words)))
+		goto any;
+	if (value_length)
+		*value_length = value_words * 8;
+	return 0;
+any:
+	return get_any(table, key, key_words * 8, value, value_words * 8, value_length);
+}
+
+#define GET_WHOLE(key_words, value_words)                                                          \
+	static int get_##key_words##_##value_words(                                                \
+		const struct estate_table *table, const void *key, size_t key_length, void *value, \
+		size_t value_size, size_t *value_length)                                           \
+	{                                                                                          \
+		return get_whole(table, key, key_length, value, value_size, value_length,          \
+				 key_words, value_words);                                          \
+	}
+WHOLE_SHAPES(GET_WHOLE)
+
+int estate_get(const struct estate_table *table, const void *key, size_t key_length, void *value,
+	       size_t value_size, size_t *value_length)
+{
+	if (unlikely(!table))
+		return table_refuse(table, key, key_length);
+	return table->get(table, key, key_length, value, value_size, value_length);
 }
 
 /* At most TABLE_BATCH keys: what each pass asks for comes in while the next keys have their turn. */
-ENTRY_INLINE int get_batch(const struct estate_table *table, unsigned int count,
-			   const void *const *keys, size_t key_length, char *values,
-			   size_t value_size, int *status, uint32_t key_words)
+static __attribute__((noinline)) int get_batch_any(const struct estate_table *table,
+						   unsigned int count, const void *const *keys,
+						   size_t key_length, char *values,
+						   size_t value_size, int *status)
 {
-	int whole =
-		key_length == table->geometry.key_size && value_size >= table->geometry.value_size;
 	struct entry_key ready[TABLE_BATCH];
 	int found = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
-		entry_key_init(&ready[i], &table->geometry, table->salt, keys[i], key_length,
-			       key_words);
-		__builtin_prefetch(table->sidecar + geometry_home(&table->geometry, ready[i].hash));
+		table_key(table, keys[i], key_length, &ready[i]);
+		__builtin_prefetch(
+			table_tags(table, geometry_home(&table->geometry, ready[i].hash)));
 	}
 	for (unsigned int i = 0; i < count; i++) {
-		uint64_t home = geometry_home(&table->geometry, ready[i].hash);
-		uint32_t lock;
-		uint64_t tags = both_tags(table->sidecar + home, &lock);
-		uint64_t match = sidecar_match(tags, sidecar_fingerprint(ready[i].hash));
+		uint32_t slot;
+		const char *copy;
 
-		if (match) {
-			unsigned int slot = sidecar_first(match);
-			const char *copy = (const char *)table_copy(
-				table, (uint32_t)(home * LAYOUT_SLOTS) + slot,
-				tags >> (slot * 8 + 7) & 1);
-
-			__builtin_prefetch(copy);
-			__builtin_prefetch(copy + table->geometry.copy_size - 1);
-		}
+		if (!whole_find(table, ready[i].hash,
+				geometry_home(&table->geometry, ready[i].hash), &slot))
+			continue;
+		copy = (const char *)table_copy(table, slot,
+						tag_current(tag_load(table->tags + slot)));
+		__builtin_prefetch(copy);
+		__builtin_prefetch(copy + table->geometry.copy_size - 1);
 	}
 	for (unsigned int i = 0; i < count; i++) {
-		char *value = values + i * value_size;
-		size_t length = table->geometry.value_size;
+		size_t length;
 		uint64_t stamp;
 
-		status[i] = 0;
-		if (!whole || !get_shaped(table, &ready[i], value, &stamp, key_words))
-			status[i] = get(table, &ready[i], value, value_size, &length, &stamp,
-					key_words);
+		status[i] = table_get(table, &ready[i], values + i * value_size, value_size,
+				      &length, &stamp);
 		if (!status[i]) {
 			status[i] = (int)length;
 			found++;
@@ -340,6 +336,83 @@ ENTRY_INLINE int get_batch(const struct estate_table *table, unsigned int count,
 	}
 	return found;
 }
+
+/* What the passes of get_batch_whole() leave for the next one. */
+struct whole_ready {
+	const struct layout_copy *copy; /* NULL: there is nothing like the key */
+	uint64_t hash;
+	uint64_t crc;
+	uint32_t slot;
+	uint32_t was; /* its tag */
+};
+
+ENTRY_INLINE int get_batch_whole(const struct estate_table *table, unsigned int count,
+				 const void *const *keys, size_t key_length, char *values,
+				 size_t value_size, int *status, uint32_t key_words,
+				 uint32_t value_words)
+{
+	struct whole_ready ready[TABLE_BATCH];
+	struct entry_key key;
+	int found = 0;
+
+	if (unlikely(key_length != key_words * 8 || value_size < value_words * 8))
+		return get_batch_any(table, count, keys, key_length, values, value_size, status);
+	for (unsigned int i = 0; i < count; i++) {
+		entry_key_init(&key, &table->geometry, table->salt, keys[i], key_words * 8,
+			       key_words);
+		ready[i].hash = key.hash;
+		ready[i].crc = key.crc;
+		__builtin_prefetch(table_tags(table, geometry_home(&table->geometry, key.hash)));
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t hash = ready[i].hash;
+		uint32_t slot;
+
+		ready[i].copy = NULL;
+		if (unlikely(
+			    !whole_find(table, hash, geometry_home(&table->geometry, hash), &slot)))
+			continue;
+		ready[i].slot = slot;
+		ready[i].was = tag_load(table->tags + slot);
+		ready[i].copy =
+			whole_copy(table, slot, tag_current(ready[i].was), key_words, value_words);
+		__builtin_prefetch(ready[i].copy);
+		/* Copies of a line's size are each in one, as buckets begin with one. */
+		if (WHOLE_SIZE(key_words, value_words) != 64)
+			__builtin_prefetch((const char *)ready[i].copy +
+					   WHOLE_SIZE(key_words, value_words) - 1);
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		char *value = values + i * value_size;
+
+		memcpy(key.words, keys[i], key_words * 8);
+		key.crc = ready[i].crc;
+		status[i] = (int)value_words * 8;
+		if (unlikely(!ready[i].copy ||
+			     !whole_load(table, &key, ready[i].slot, ready[i].was, ready[i].copy,
+					 value, key_words, value_words))) {
+			size_t length = 0;
+			int error =
+				get_any(table, keys[i], key_words * 8, value, value_size, &length);
+
+			status[i] = error ? error : (int)length;
+			if (error)
+				continue;
+		}
+		found++;
+	}
+	return found;
+}
+
+#define GET_BATCH_WHOLE(key_words, value_words)                                                    \
+	static int get_batch_##key_words##_##value_words(                                          \
+		const struct estate_table *table, unsigned int count, const void *const *keys,     \
+		size_t key_length, char *values, size_t value_size, int *status)                   \
+	{                                                                                          \
+		return get_batch_whole(table, count, keys, key_length, values, value_size, status, \
+				       key_words, value_words);                                    \
+	}
+WHOLE_SHAPES(GET_BATCH_WHOLE)
 
 int estate_get_batch(const struct estate_table *table, unsigned int count, const void *const *keys,
 		     size_t key_length, void *values, size_t value_size, int *status)
@@ -353,15 +426,27 @@ int estate_get_batch(const struct estate_table *table, unsigned int count, const
 		return error_set(-EINVAL, "estate_get_batch: %s is NULL",
 				 values ? "status" : "values");
 	for (unsigned int i = 0; i < count; i++)
-		if (!keys[i])
+		if (unlikely(!keys[i]))
 			return error_set(-EINVAL, "estate_get_batch: key %u is NULL", i);
 
 	for (unsigned int start = 0; start < count; start += TABLE_BATCH) {
 		unsigned int n = count - start < TABLE_BATCH ? count - start : TABLE_BATCH;
 
-		found += ENTRY_KEY_WORDS(&table->geometry, get_batch, table, n, keys + start,
-					 key_length, (char *)values + start * value_size,
-					 value_size, status + start);
+		found += table->get_batch(table, n, keys + start, key_length,
+					  (char *)values + start * value_size, value_size,
+					  status + start);
 	}
 	return found;
+}
+
+void table_choose_reads(struct estate_table *table, int any)
+{
+	static table_get_fn *const gets[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] = WHOLE_ARRAY(get);
+	static table_get_batch_fn *const batches[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] =
+		WHOLE_ARRAY(get_batch);
+	uint32_t key_words = table->geometry.key_size / 8;
+	uint32_t value_words = table->geometry.value_size / 8;
+
+	table->get = any ? get_any : gets[key_words - 1][value_words - 1];
+	table->get_batch = any ? get_batch_any : batches[key_words - 1][value_words - 1];
 }

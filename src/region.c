@@ -219,20 +219,16 @@ uint64_t region_heartbeat(const void *memory)
 	return shared_load(&header->heartbeat);
 }
 
-int region_next_table(const void *memory, size_t size, unsigned int *index,
-		      struct region_table *table)
+int region_parse_table(const struct layout_table *raw, unsigned int number, size_t size,
+		       struct region_table *table)
 {
 	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
 	struct region_table result = { 0 };
 	struct layout_table entry;
 
-	if (*index >= region_tables(memory))
-		return -ENOENT;
-	shared_copy_from(&entry, directory(memory) + *index, sizeof(entry));
-	++*index;
+	shared_copy_from(&entry, raw, sizeof(entry));
 	if (entry.crc != crc_bytes(~0u, &entry, TABLE_CHECKED) || !name_terminated(entry.name))
-		return error_set(-EBADMSG, "entry %u of its table directory is damaged",
-				 *index - 1);
+		return error_set(-EBADMSG, "entry %u of its table directory is damaged", number);
 
 	attr.key_size = entry.key_size;
 	attr.value_type = (enum estate_type)entry.value_type;
@@ -252,6 +248,17 @@ int region_next_table(const void *memory, size_t size, unsigned int *index,
 	result.entries = entry.entries;
 	*table = result;
 	return 0;
+}
+
+int region_next_table(const void *memory, size_t size, unsigned int *index,
+		      struct region_table *table)
+{
+	unsigned int number = *index;
+
+	if (number >= region_tables(memory))
+		return -ENOENT;
+	++*index;
+	return region_parse_table(directory(memory) + number, number, size, table);
 }
 
 int region_find_table(const void *memory, size_t size, const char *name, struct region_table *table)

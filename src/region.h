@@ -71,6 +71,10 @@ int region_check(const void *memory, size_t size, struct region_identity *identi
 int region_next_table(const void *memory, size_t size, unsigned int *index,
 		      struct region_table *table);
 
+/* Entry @number of a directory, @raw, of a region of @size bytes; errors as above. */
+int region_parse_table(const struct layout_table *raw, unsigned int number, size_t size,
+		       struct region_table *table);
+
 /* The table called @name. -ENOENT or -EBADMSG, without a sentence. */
 int region_find_table(const void *memory, size_t size, const char *name,
 		      struct region_table *table);

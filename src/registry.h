@@ -18,11 +18,11 @@ struct registry;
 typedef int registry_visit_fn(const char *name, const char *address, void *arg);
 
 struct registry_operations {
-	/* This instance's address, for transports to listen on; before join(). */
+	/* Where this instance is to listen: struct estate_attr's listen, or as the registry chooses. */
 	int (*claim)(struct registry *registry, const char *name,
 		     char address[REGISTRY_ADDRESS_MAX]);
-	/* From now on others may connect. */
-	int (*join)(struct registry *registry);
+	/* From now on others may connect, at @address. */
+	int (*join)(struct registry *registry, const char *address);
 	void (*leave)(struct registry *registry);
 	int (*list)(struct registry *registry, registry_visit_fn *visit, void *arg);
 	/* Nobody listens at a member's address: forget it if it is dead. */
@@ -38,6 +38,13 @@ struct registry {
 
 /* Open what @attr->registry says, for its group. 0, or a negative errno value with a sentence. */
 int registry_open(const struct estate_attr *attr, struct registry **registry);
+
+/*
+ * The Unix socket beside a network address, "unix:...": there members on this
+ * host find an instance that listens on the network. -ENAMETOOLONG or what making the
+ * folder said, with a sentence.
+ */
+int registry_local_address(const char *network, char address[REGISTRY_ADDRESS_MAX]);
 
 /* The kinds. @rest is what follows "dir:" or "static:". */
 int registry_dir_open(const struct estate_attr *attr, const char *rest, struct registry **registry);

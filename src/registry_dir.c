@@ -2,7 +2,7 @@
 /*
  * A folder per group on this host, PATH/GROUP. Of a member called NAME it holds
  *
- *	NAME		says that it is there; for people, it holds the process id
+ *	NAME		says that it is there, its process id and where it listens
  *	.NAME.sock	where it listens
  *	.NAME.lock	locked (flock(2)) for as long as its process lives
  *
@@ -127,17 +127,22 @@ static int claim(struct registry *registry, const char *name, char address[REGIS
 	return 0;
 }
 
-static int join(struct registry *registry)
+static int join(struct registry *registry, const char *address)
 {
 	struct registry_dir *dir = of(registry);
+	char file[ESTATE_NAME_MAX + 8];
 	int fd;
 
-	unlinkat(dir->folder, dir->name, 0);
-	fd = openat(dir->folder, dir->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, dir->mode);
+	/* Complete at once, for those who look. */
+	file_name(file, dir->name, "new");
+	unlinkat(dir->folder, file, 0);
+	fd = openat(dir->folder, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, dir->mode);
 	if (fd < 0)
 		return error_set(-errno, "group folder %s: entering %s: %m", dir->path, dir->name);
-	dprintf(fd, "%d\n", (int)getpid());
+	dprintf(fd, "%d\n%s\n", (int)getpid(), address);
 	close(fd);
+	if (renameat(dir->folder, file, dir->folder, dir->name))
+		return error_set(-errno, "group folder %s: entering %s: %m", dir->path, dir->name);
 	return 0;
 }
 
@@ -149,6 +154,33 @@ static void leave(struct registry *registry)
 		return;
 	forget(dir, dir->name, dir->lock);
 	dir->lock = -1;
+}
+
+/* The address that a member's file says; 0 if it says none. */
+static int read_address(const struct registry_dir *dir, const char *name,
+			char address[REGISTRY_ADDRESS_MAX])
+{
+	char text[REGISTRY_ADDRESS_MAX + 16];
+	int fd = openat(dir->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t length;
+	char *start;
+
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (length <= 0)
+		return 0;
+	text[length] = 0;
+	start = strchr(text, '\n');
+	if (!start)
+		return 0;
+	start++;
+	start[strcspn(start, "\n")] = 0;
+	if (!*start || strlen(start) >= REGISTRY_ADDRESS_MAX)
+		return 0;
+	strcpy(address, start);
+	return 1;
 }
 
 static int list(struct registry *registry, registry_visit_fn *visit, void *arg)
@@ -176,7 +208,8 @@ static int list(struct registry *registry, registry_visit_fn *visit, void *arg)
 
 		if (!region_name_valid(entry->d_name) || !strcmp(entry->d_name, dir->name))
 			continue;
-		address_of(dir, entry->d_name, address);
+		if (!read_address(dir, entry->d_name, address))
+			address_of(dir, entry->d_name, address);
 		error = visit(entry->d_name, address, arg);
 	}
 	closedir(entries);
@@ -259,6 +292,25 @@ static int safe_folder(const char *path, mode_t mode, struct stat *status)
 	if (status->st_uid != geteuid() && status->st_uid && !(status->st_mode & S_IWGRP))
 		return error_set(-EACCES, "registry folder %s belongs to another user (uid %u)",
 				 path, (unsigned int)status->st_uid);
+	return 0;
+}
+
+int registry_local_address(const char *network, char address[REGISTRY_ADDRESS_MAX])
+{
+	struct sockaddr_un socket;
+	struct stat status;
+	char path[PATH_MAX];
+	int error = default_path(path);
+
+	if (!error && strlen(path) + strlen(network) + sizeof("/.sock") > sizeof(socket.sun_path))
+		error = -ENAMETOOLONG;
+	if (error)
+		return error_set(error, "registry folder: its path is too long for a socket in it");
+	error = safe_folder(path, 0700, &status);
+	if (error)
+		return error;
+	if (snprintf(address, REGISTRY_ADDRESS_MAX, "unix:%s/%s.sock", path, network) < 0)
+		address[0] = 0;
 	return 0;
 }
 

@@ -2,7 +2,9 @@
 /* A fixed list of addresses. */
 #include "registry.h"
 
+#include "address.h"
 #include "error.h"
+#include "transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,9 +26,10 @@ static int claim(struct registry *registry, const char *name, char address[REGIS
 	return 0;
 }
 
-static int join(struct registry *registry)
+static int join(struct registry *registry, const char *address)
 {
 	(void)registry;
+	(void)address;
 	return 0;
 }
 
@@ -71,14 +74,38 @@ static const struct registry_operations operations = {
 
 static int check_address(const char *address, size_t length)
 {
-	if (length < 6 || strncmp(address, "unix:", 5))
-		return error_set(-EINVAL, "address \"%.*s\": must be unix:PATH", (int)length,
-				 address);
+	char text[REGISTRY_ADDRESS_MAX];
+
 	if (length >= REGISTRY_ADDRESS_MAX)
 		return error_set(-ENAMETOOLONG,
 				 "address \"%.*s\": has %zu characters, at most %d fit",
 				 (int)length, address, length, REGISTRY_ADDRESS_MAX - 1);
+	memcpy(text, address, length);
+	text[length] = 0;
+	if ((length < 6 || strncmp(text, "unix:", 5)) && !transport_address(text))
+		return error_set(-EINVAL,
+				 "address \"%s\": must be HOST:PORT, verbs:HOST:PORT or unix:PATH",
+				 text);
 	return 0;
+}
+
+/*
+ * Replace a host's name by its address, here and not when one connects: the
+ * background thread must not wait for a name server.
+ */
+static int resolve(char text[REGISTRY_ADDRESS_MAX])
+{
+	int kind = transport_address(text);
+	struct sockaddr_storage address;
+	int error;
+
+	if (!kind)
+		return 0;
+	error = address_parse(text, &address);
+	if (!error)
+		address_format((struct sockaddr *)&address, kind == TRANSPORT_ONLY, text,
+			       REGISTRY_ADDRESS_MAX);
+	return error;
 }
 
 int registry_static_open(const struct estate_attr *attr, const char *rest,
@@ -110,16 +137,19 @@ int registry_static_open(const struct estate_attr *attr, const char *rest,
 		size_t length = strcspn(start, ",");
 
 		error = check_address(start, length);
+		if (!error) {
+			memcpy(made->addresses[made->count], start, length);
+			error = resolve(made->addresses[made->count]);
+		}
 		if (error) {
 			free(made);
 			return error;
 		}
-		memcpy(made->addresses[made->count], start, length);
 		/* Everybody may be given the same list: one's own address is not a peer's. */
 		if (strcmp(made->addresses[made->count], made->listen))
 			made->count++;
 		else
-			memset(made->addresses[made->count], 0, length);
+			memset(made->addresses[made->count], 0, REGISTRY_ADDRESS_MAX);
 		start += length + (start[length] == ',');
 	}
 	*registry = &made->registry;

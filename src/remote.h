@@ -35,17 +35,27 @@ struct remote_value {
 int remote_get(const struct remote_table *table, const struct entry_key *key, uint64_t deadline_us,
 	       struct remote_value *value);
 
-/* A key found by remote_home(). */
-struct remote_key {
-	uint32_t length;
-	uint64_t words[ESTATE_KEY_MAX / 8];
+/* A table's buckets for remote_home(), wherever they come from. */
+struct remote_source {
+	const struct geometry *geometry;
+	uint32_t salt;
+	/*
+	 * Bucket @number, as it is for attempt 1, 2, ... to read one home; NULL, and
+	 * *@error is why it cannot be read.
+	 */
+	const unsigned char *(*bucket)(void *arg, uint64_t number, unsigned int attempt,
+				       int *error);
+	void *arg;
 };
 
+/* Of memory that is mapped. @table stays where it is. */
+struct remote_source remote_source(const struct remote_table *table);
+
 /*
- * The live keys whose home is bucket @home, at most @max of them. Returns how
+ * The live entries whose home is bucket @home, at most @max of them. Returns how
  * many there are, which may be more, or an error as remote_get() does.
  */
-int remote_home(const struct remote_table *table, uint64_t home, uint64_t deadline_us,
-		struct remote_key *keys, unsigned int max);
+int remote_home(const struct remote_source *source, uint64_t home, uint64_t deadline_us,
+		struct entry_copy *found, unsigned int max);
 
 #endif

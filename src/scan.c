@@ -1,67 +1,92 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * A scan of the global view. Geometry and hash are the same everywhere, so a
- * key has the same home bucket on all instances: home by home, the keys of each
- * instance are collected, and each key that no instance before this one had is
- * read over the whole group. No memory grows with the table, and nobody needs
- * to be asked twice who has what.
+ * key has the same home bucket on all instances: home by home, the entries of
+ * each instance are collected, and those of one key reduced. No memory grows
+ * with the table. Large values are not collected: their keys are, and each is
+ * then read over the group.
  */
 #include "view.h"
 
 #include "error.h"
+#include "gather.h"
+#include "stripe.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* An instance's entry at the home that is looked at. */
+struct found {
+	struct entry_copy copy;
+	unsigned int instance;
+	int shown; /* together with the first one of its key */
+};
+
 struct scan {
 	struct estate_view *view;
-	struct view_query query;
+	struct request *request;
+	struct stripes *stripes; /* NULL: nobody is far */
 	unsigned char *out;
 	size_t out_size;
 	estate_scan_fn *visit;
 	void *arg;
 	int *why; /* per instance: 0, or why a part of it could not be read */
 	unsigned int most; /* instances that any key had */
-	struct remote_key *keys; /* of one home, @count different ones */
+	struct entry_copy *copies; /* of one instance */
+	struct found *found; /* of one home, by instance */
 	unsigned int count;
 	unsigned int room;
 };
 
 static int reserve(struct scan *scan, unsigned int room)
 {
-	struct remote_key *larger;
+	struct entry_copy *copies;
+	struct found *found;
 
 	if (room <= scan->room)
 		return 0;
-	larger = realloc(scan->keys, room * sizeof(*larger));
-	if (!larger)
-		return error_set(-ENOMEM, "scan: no memory for %u keys of one bucket", room);
-	scan->keys = larger;
+	copies = realloc(scan->copies, room * sizeof(*copies));
+	if (copies)
+		scan->copies = copies;
+	found = realloc(scan->found, room * sizeof(*found));
+	if (found)
+		scan->found = found;
+	if (!copies || !found)
+		return error_set(-ENOMEM, "scan: no memory for %u entries of one bucket", room);
 	scan->room = room;
 	return 0;
 }
 
-static int known(const struct scan *scan, const struct remote_key *key)
+/* Where instance @i's buckets are; an error if they cannot be read. */
+static int find_source(struct scan *scan, unsigned int i, uint64_t home,
+		       struct remote_source *source)
 {
-	for (unsigned int i = 0; i < scan->count; i++)
-		if (scan->keys[i].length == key->length &&
-		    !memcmp(scan->keys[i].words, key->words, scan->query.table->geometry.key_room))
-			return 1;
+	const struct lineup *lineup = scan->request->lineup;
+	const struct remote_table *place;
+	int error = 0;
+
+	if (lineup_is_far(&lineup->roster->entries[i])) {
+		*source = stripes_source(scan->stripes, i, home, &error);
+		return error;
+	}
+	place = lineup_near(scan->request->lineup, scan->request->query.table, i, &error);
+	if (!place)
+		return error;
+	*source = remote_source(place);
 	return 0;
 }
 
-/* Add the keys that instance @i has at @home to those of the instances before it. */
+/* Add instance @i's entries at @home to those of the instances before it. */
 static int collect(struct scan *scan, uint64_t home, unsigned int i)
 {
-	const struct remote_table *place;
-	unsigned int fresh;
+	const struct geometry *geometry = &scan->request->query.table->geometry;
+	struct remote_source source;
 	int found;
-	int error = 0;
+	int error = find_source(scan, i, home, &source);
 
-	place = view_place(scan->view, scan->query.table, i, &error);
-	if (!place) {
+	if (error) {
 		if (error != -ENOENT)
 			scan->why[i] = error;
 		return 0;
@@ -70,7 +95,7 @@ static int collect(struct scan *scan, uint64_t home, unsigned int i)
 	if (error)
 		return error;
 	for (;;) {
-		found = remote_home(place, home, scan->query.deadline_us, scan->keys + scan->count,
+		found = remote_home(&source, home, scan->request->query.deadline_us, scan->copies,
 				    scan->room - scan->count);
 		if (found < 0) {
 			scan->why[i] = found;
@@ -83,83 +108,160 @@ static int collect(struct scan *scan, uint64_t home, unsigned int i)
 		if (error)
 			return error;
 	}
+	for (int c = 0; c < found; c++) {
+		struct found *entry = &scan->found[scan->count++];
+		const struct entry_copy *copy = &scan->copies[c];
 
-	fresh = scan->count;
-	for (unsigned int k = 0; k < (unsigned int)found; k++) {
-		struct remote_key key = scan->keys[fresh + k];
-
-		if (!known(scan, &key))
-			scan->keys[scan->count++] = key;
+		entry->instance = i;
+		entry->shown = 0;
+		entry->copy.stamp = copy->stamp;
+		entry->copy.meta = copy->meta;
+		memcpy(entry->copy.key, copy->key, geometry->key_room);
+		memcpy(entry->copy.value, copy->value, geometry->value_room);
 	}
 	return 0;
 }
 
-/* Read a key over the group and show it. */
-static int show(struct scan *scan, const struct remote_key *key)
+static int same_key(const struct scan *scan, const struct found *a, const struct found *b)
+{
+	return META_KEY_LENGTH(a->copy.meta) == META_KEY_LENGTH(b->copy.meta) &&
+	       !memcmp(a->copy.key, b->copy.key, scan->request->query.table->geometry.key_room);
+}
+
+static int visit(struct scan *scan, const struct found *entry, const struct estate_answer *answer)
+{
+	if (answer->present > scan->most)
+		scan->most = answer->present;
+	return scan->visit(entry->copy.key, META_KEY_LENGTH(entry->copy.meta), scan->out,
+			   answer->length, answer->present, answer->newest, scan->arg);
+}
+
+/* Read a key over the group and show it: for values that are in extents. */
+static int show_large(struct scan *scan, const struct found *entry)
 {
 	/* Stays as it is if the caller's reducer fails, with whatever errno value. */
 	struct estate_answer answer = { .present = UINT_MAX };
-	struct entry_key words;
+	struct request *request = scan->request;
+	const void *key = entry->copy.key;
+	int status = 0;
 	int error;
 
-	table_key(scan->query.table, key->words, key->length, &words);
-	scan->view->missing_count = 0;
-	error = view_get(scan->view, &scan->query, &words, scan->out, scan->out_size, &answer);
-	if (error && answer.present)
-		return error;
-	for (unsigned int m = 0; m < answer.missing; m++)
-		for (unsigned int i = 0; i < scan->view->roster->count; i++)
-			if (scan->view->roster->entries[i].name == answer.who[m].name)
-				scan->why[i] = answer.who[m].why;
+	request->missing_count = 0;
+	request->out = scan->out;
+	request->status = &status;
+	request->answers = &answer;
+	error = view_read_keys(scan->view, request, &key, META_KEY_LENGTH(entry->copy.meta));
 	if (error)
-		return 0; /* deleted since it was found */
-	if (answer.present > scan->most)
-		scan->most = answer.present;
-	return scan->visit(key->words, key->length, scan->out, answer.length, answer.present,
-			   answer.newest, scan->arg);
+		return error;
+	if (request->lineup->far)
+		gather_wait(scan->view, request);
+	if (status && answer.present)
+		return status;
+	for (unsigned int m = 0; m < answer.missing; m++)
+		for (unsigned int i = 0; i < request->lineup->roster->count; i++)
+			if (request->lineup->roster->entries[i].name == answer.who[m].name)
+				scan->why[i] = answer.who[m].why;
+	/* Deleted since it was found, if it is not there. */
+	return status ? 0 : visit(scan, entry, &answer);
+}
+
+/* Reduce what was found of a key, from @first on, and show it. */
+static int show(struct scan *scan, unsigned int first)
+{
+	const struct request *request = scan->request;
+	const struct roster *roster = request->lineup->roster;
+	struct reduce_room *room = &scan->view->room;
+	struct estate_answer answer = { 0 };
+	struct reduction reduction;
+	int error;
+
+	reduction_start(&reduction, &request->query.reducer, room);
+	for (unsigned int f = first; f < scan->count; f++) {
+		struct found *entry = &scan->found[f];
+		const struct roster_entry *owner = &roster->entries[entry->instance];
+		struct layout_extent extent;
+		size_t length;
+
+		if (entry->shown || !same_key(scan, &scan->found[first], entry))
+			continue;
+		entry->shown = 1;
+		if (judge_value(&request->query.table->geometry, &entry->copy, &length, &extent) !=
+		    FOUND) {
+			scan->why[entry->instance] = -EBADMSG;
+			continue;
+		}
+		memcpy(reduction.next, entry->copy.value, length);
+		reduction_add(&reduction, length, entry->copy.stamp, owner->name, owner->uuid,
+			      owner->epoch);
+	}
+	if (!reduction.present)
+		return 0;
+	clock_observe(&scan->view->es->clock, reduction.newest);
+	answer.present = reduction.present;
+	answer.newest = reduction.newest;
+	error = reduction_finish(&reduction, room, scan->out, scan->out_size, &answer.length);
+	return error ? error : visit(scan, &scan->found[first], &answer);
+}
+
+static int show_all(struct scan *scan)
+{
+	int large = scan->request->query.table->geometry.blocks > 0;
+
+	for (unsigned int f = 0; f < scan->count; f++) {
+		int result;
+
+		if (scan->found[f].shown)
+			continue;
+		if (large)
+			for (unsigned int g = f + 1; g < scan->count; g++)
+				if (same_key(scan, &scan->found[f], &scan->found[g]))
+					scan->found[g].shown = 1;
+		result = large ? show_large(scan, &scan->found[f]) : show(scan, f);
+		if (result)
+			return result;
+	}
+	return 0;
 }
 
 static int walk(struct scan *scan)
 {
-	uint64_t homes = scan->query.table->geometry.homes;
+	const struct request *request = scan->request;
+	uint64_t homes = request->query.table->geometry.homes;
 
 	for (uint64_t home = 0; home < homes; home++) {
 		int result = 0;
 
 		scan->count = 0;
-		if (home && scan->query.deadline_us != UINT64_MAX &&
-		    clock_monotonic_us() >= scan->query.deadline_us)
+		if (home && request->query.deadline_us != UINT64_MAX &&
+		    clock_monotonic_us() >= request->query.deadline_us)
 			return error_set(
 				-ETIMEDOUT,
 				"table %s: the scan's deadline passed at bucket %llu of %llu",
-				scan->query.table->name, (unsigned long long)home,
+				request->query.table->name, (unsigned long long)home,
 				(unsigned long long)homes);
-		for (unsigned int i = 0; i < scan->view->roster->count; i++) {
+		for (unsigned int i = 0; i < request->lineup->roster->count && !result; i++)
 			result = collect(scan, home, i);
-			if (result)
-				return result;
-		}
-		for (unsigned int k = 0; k < scan->count; k++) {
-			result = show(scan, &scan->keys[k]);
-			if (result)
-				return result;
-		}
+		if (!result)
+			result = show_all(scan);
+		if (result)
+			return result;
 	}
 	return 0;
 }
 
 static void tell(struct scan *scan, struct estate_answer *answer)
 {
-	const struct roster *roster = scan->view->roster;
+	struct request *request = scan->request;
+	const struct roster *roster = request->lineup->roster;
 
 	*answer = (struct estate_answer){ .asked = roster->count,
 					  .present = scan->most,
-					  .who = scan->view->missing };
+					  .who = request->missing };
 	for (unsigned int i = 0; i < roster->count; i++) {
 		const struct roster_entry *entry = &roster->entries[i];
 
 		if (scan->why[i])
-			scan->view->missing[answer->missing++] =
+			request->missing[answer->missing++] =
 				(struct estate_missing){ entry->name, entry->uuid, scan->why[i] };
 		else
 			answer->stale += (unsigned int)view_stale(entry);
@@ -167,40 +269,82 @@ static void tell(struct scan *scan, struct estate_answer *answer)
 	answer->answered = answer->asked - answer->missing;
 }
 
+/*
+ * Learn where the far instances have the table, by reading any key of it, and
+ * begin to read their buckets.
+ */
+static int begin_far(struct scan *scan)
+{
+	static const unsigned char any[ESTATE_KEY_MAX];
+	struct request *request = scan->request;
+	uint64_t deadline_us = request->query.deadline_us;
+	const void *key = any;
+	int status;
+	int error;
+
+	request->out = scan->out;
+	request->status = &status;
+	request->answers = NULL;
+	/* Without a deadline, whoever does not say so in a second is missing. */
+	if (deadline_us == UINT64_MAX)
+		request->query.deadline_us = clock_monotonic_us() + 1000000;
+	error = view_read_keys(scan->view, request, &key, request->query.table->geometry.key_size);
+	if (error)
+		return error;
+	gather_wait(scan->view, request);
+	request->query.deadline_us = deadline_us;
+	scan->stripes = stripes_begin(scan->view, request);
+	return scan->stripes ? 0 : -ENOMEM;
+}
+
+static int run(struct scan *scan, struct estate_table *table, const struct estate_query *query,
+	       struct estate_answer *answer)
+{
+	struct request *request = scan->request;
+	int result = reducer_init(&request->query.reducer, &table->geometry, table->custom,
+				  table->custom_arg, query);
+
+	if (result)
+		return result;
+	scan->out_size = reducer_result_size(&request->query.reducer);
+	if (scan->out_size < table->geometry.value_size)
+		scan->out_size = table->geometry.value_size;
+	result = view_begin(scan->view, table, query, 1, scan->out_size, UINT64_MAX, request);
+	if (result)
+		return result;
+	scan->out = aligned_alloc(16, (scan->out_size + 15) / 16 * 16);
+	scan->why = calloc(request->lineup->roster->count + 1, sizeof(*scan->why));
+	if (!scan->out || !scan->why)
+		return error_set(-ENOMEM, "scan: no memory for a value of %zu bytes",
+				 scan->out_size);
+	if (request->lineup->far)
+		result = begin_far(scan);
+	if (result)
+		return result;
+	result = walk(scan);
+	if (answer)
+		tell(scan, answer);
+	return result;
+}
+
 int estate_scan_global(struct estate_view *view, struct estate_table *table,
-		       const struct estate_query *query, estate_scan_fn *visit, void *arg,
+		       const struct estate_query *query, estate_scan_fn *show_entry, void *arg,
 		       struct estate_answer *answer)
 {
-	struct scan scan = { .view = view, .visit = visit, .arg = arg };
+	struct scan scan = { .view = view, .visit = show_entry, .arg = arg };
 	int result;
 
-	if (!view || !table || !visit)
+	if (!view || !table || !show_entry)
 		return error_set(-EINVAL, "estate_scan_global: %s is NULL",
 				 !view	  ? "view"
 				 : !table ? "table"
 					  : "visit");
-	result = reducer_init(&scan.query.reducer, &table->geometry, table->custom,
-			      table->custom_arg, query);
-	if (result)
-		return result;
-	scan.out_size = reducer_result_size(&scan.query.reducer);
-	if (scan.out_size < table->geometry.value_size)
-		scan.out_size = table->geometry.value_size;
-	result = view_begin(view, table, query, 1, scan.out_size, UINT64_MAX, &scan.query);
-	if (result)
-		return result;
-	scan.out = aligned_alloc(16, (scan.out_size + 15) / 16 * 16);
-	scan.why = calloc(view->roster->count + 1, sizeof(*scan.why));
-	if (!scan.out || !scan.why) {
-		result = error_set(-ENOMEM, "scan: no memory for a value of %zu bytes",
-				   scan.out_size);
-		goto out;
-	}
-	result = walk(&scan);
-	if (answer)
-		tell(&scan, answer);
-out:
-	free(scan.keys);
+	scan.request = &view->scan;
+	view_enter(view);
+	result = run(&scan, table, query, answer);
+	view_exit(view);
+	free(scan.copies);
+	free(scan.found);
 	free(scan.why);
 	free(scan.out);
 	return result;

@@ -31,6 +31,16 @@ static inline void shared_store(uint64_t *word, uint64_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
+static inline uint32_t shared_load32(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void shared_store32(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
 static inline void shared_load_words(uint64_t *to, const uint64_t *from, size_t words)
 {
 	for (size_t i = 0; i < words; i++)
@@ -73,6 +83,46 @@ static inline void shared_copy_to(void *to, const void *from, size_t length)
 	memcpy(to, from, length);
 #endif
 }
+
+/* Two words at a time, in vector registers: those of integers are what look-ups run out of. */
+typedef uint64_t shared_pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* A few words, a constant number, from shared memory. To be followed by SHARED_COPIED(). */
+static inline __attribute__((always_inline)) void shared_copy_few(void *to, const void *from,
+								  size_t words)
+{
+	size_t i = 0;
+
+#ifndef SHARED_TSAN
+#pragma GCC unroll 8
+	for (; i + 2 <= words; i += 2)
+		*(shared_pair *)((uint64_t *)to + i) =
+			*(const shared_pair *)((const uint64_t *)from + i);
+#endif
+#pragma GCC unroll 8
+	for (; i < words; i++)
+		((uint64_t *)to)[i] = shared_load((const uint64_t *)from + i);
+}
+
+/* The same to shared memory. */
+static inline __attribute__((always_inline)) void shared_store_few(void *to, const void *from,
+								   size_t words)
+{
+	size_t i = 0;
+
+#ifndef SHARED_TSAN
+#pragma GCC unroll 8
+	for (; i + 2 <= words; i += 2)
+		*(shared_pair *)((uint64_t *)to + i) =
+			*(const shared_pair *)((const uint64_t *)from + i);
+#endif
+#pragma GCC unroll 8
+	for (; i < words; i++)
+		shared_store((uint64_t *)to + i, ((const uint64_t *)from)[i]);
+}
+
+/* What is checked and used from here on is the copy in @object: nothing is loaded anew. */
+#define SHARED_COPIED(object) __asm__ volatile("" : "+m"(object))
 
 static inline void shared_pause(void)
 {

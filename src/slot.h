@@ -7,7 +7,7 @@
 #include "table.h"
 
 struct slot {
-	uint8_t *tag;
+	uint16_t *tag;
 	unsigned char *copies;
 	uint32_t number;
 	uint32_t current; /* which copy is the newer one */
@@ -15,7 +15,7 @@ struct slot {
 
 static inline struct slot slot_at(const struct estate_table *table, uint32_t number)
 {
-	uint8_t *tag = table_tag(table, number);
+	uint16_t *tag = table->tags + number;
 
 	return (struct slot){ .tag = tag,
 			      .copies = (unsigned char *)table_copy(table, number, 0),
@@ -40,16 +40,6 @@ static inline uint32_t slot_meta(const struct estate_table *table, const struct 
 	return (uint32_t)(entry_load_check(slot_current(table, slot)) >> 32);
 }
 
-/* Both buckets that a key may be in, as one word of eight tags; and the home's lock word. */
-static inline uint64_t both_tags(const struct sidecar_group *group, uint32_t *lock)
-{
-	uint64_t home = sidecar_load(group);
-	uint64_t next = sidecar_load(group + 1);
-
-	*lock = SIDECAR_LOCK(home);
-	return SIDECAR_TAGS(home) | SIDECAR_TAGS(next) << 32;
-}
-
 /* Whether the current copy holds the key. The caller has the key's lock. */
 ENTRY_INLINE int slot_holds(const struct estate_table *table, const struct slot *slot,
 			    const struct entry_key *key, uint32_t key_words)
@@ -64,16 +54,15 @@ ENTRY_INLINE int slot_holds(const struct estate_table *table, const struct slot 
 ENTRY_INLINE int slot_find(const struct estate_table *table, const struct entry_key *key,
 			   uint64_t home, struct slot *slot, uint32_t key_words)
 {
-	uint32_t lock;
-	uint64_t match = sidecar_match(both_tags(table->sidecar + home, &lock),
-				       sidecar_fingerprint(key->hash));
+	unsigned int match = sidecar_match(sidecar_load(table_tags(table, home)),
+					   sidecar_fingerprint(key->hash));
 
 	for (; match; match &= match - 1) {
 		*slot = slot_at(table, (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match));
 		if (likely(slot_holds(table, slot, key, key_words)))
 			return 1;
 	}
-	if (likely(!(lock & SIDECAR_CHAIN)))
+	if (likely(!(__atomic_load_n(table->locks + home, __ATOMIC_RELAXED) & SIDECAR_CHAIN)))
 		return 0;
 	for (uint32_t number = chain_first(table, home); number != NO_SLOT;
 	     number = chain_next(table, number)) {

@@ -4,7 +4,7 @@
 #define STORE_H
 
 #include "clock.h"
-#include "member.h"
+#include "membership.h"
 #include "region.h"
 #include "table.h"
 

@@ -3,8 +3,15 @@
 
 #include "error.h"
 #include "mapping.h"
+#include "whole.h"
 
 #include <errno.h>
+
+/* Of all tags, then all locks. */
+static size_t sidecar_bytes(const struct geometry *geometry)
+{
+	return geometry->slots * sizeof(uint16_t) + (geometry->homes + 1) * sizeof(uint32_t);
+}
 
 int table_init(struct estate_table *table, const struct geometry *geometry, uint32_t salt,
 	       unsigned char *buckets, struct clock *clock, uint64_t *directory_entries)
@@ -16,25 +23,25 @@ int table_init(struct estate_table *table, const struct geometry *geometry, uint
 	table->clock = clock;
 	table->directory_entries = directory_entries;
 	table->buckets = NULL;
-	table->whole_meta = META(geometry->key_size, geometry->value_size, META_LIVE);
-	table->whole_words = 0;
-	if (geometry->value_size % 8 == 0 && geometry->value_size / 8 <= TABLE_WHOLE_WORDS)
-		table->whole_words = geometry->value_size / 8;
+	table_choose_reads(table, !buckets || !whole_shaped(geometry));
+	table_choose_writes(table, !buckets || !whole_shaped(geometry));
 	if (!buckets)
 		return 0;
-	table->sidecar_bytes = (geometry->homes + 1) * sizeof(struct sidecar_group);
-	table->sidecar = mapping_private(table->sidecar_bytes);
-	if (!table->sidecar)
+	table->sidecar_bytes = sidecar_bytes(geometry);
+	table->tags = mapping_private(table->sidecar_bytes);
+	if (!table->tags)
 		return error_set(-ENOMEM, "table %s: no memory for its sidecar of %zu bytes",
 				 table->name, table->sidecar_bytes);
 	error = extent_pool_init(&table->extents, geometry, buckets);
 	if (error) {
-		mapping_free(table->sidecar, table->sidecar_bytes);
+		mapping_free(table->tags, table->sidecar_bytes);
 		return error_set(error, "table %s: no memory for the list of its %llu blocks",
 				 table->name, (unsigned long long)geometry->blocks);
 	}
+	table->locks = (uint32_t *)(table->tags + geometry->slots);
 	table->sidecar_bytes += geometry->blocks * sizeof(uint32_t);
 	table->buckets = buckets;
+	table->copies = buckets + sizeof(struct layout_bucket);
 	return 0;
 }
 
@@ -42,7 +49,7 @@ void table_destroy(struct estate_table *table)
 {
 	if (!table->buckets)
 		return;
-	mapping_free(table->sidecar, (table->geometry.homes + 1) * sizeof(struct sidecar_group));
+	mapping_free(table->tags, sidecar_bytes(&table->geometry));
 	extent_pool_destroy(&table->extents);
 }
 

@@ -14,16 +14,28 @@
 /* How many keys of a batch are in flight: their groups and copies stay in the L1 cache. */
 #define TABLE_BATCH 16
 
-/* Values of up to so many whole words have look-ups of their own. */
-#define TABLE_WHOLE_WORDS 4
+/* The calls that are compiled for certain shapes of tables; see whole.h. */
+typedef int table_get_fn(const struct estate_table *table, const void *key, size_t key_length,
+			 void *value, size_t value_size, size_t *value_length);
+typedef int table_get_batch_fn(const struct estate_table *table, unsigned int count,
+			       const void *const *keys, size_t key_length, char *values,
+			       size_t value_size, int *status);
+typedef int table_put_fn(struct estate_table *table, const void *key, size_t key_length,
+			 const void *value, size_t value_length);
+typedef int table_add_fn(struct estate_table *table, const void *key, size_t key_length,
+			 const void *deltas);
 
 struct estate_table {
+	table_get_fn *get; /* the best there is for a table of this shape */
+	table_get_batch_fn *get_batch; /* of at most TABLE_BATCH keys */
+	table_put_fn *put;
+	table_add_fn *add;
 	struct geometry geometry;
 	uint32_t salt;
-	uint32_t whole_words; /* of a value, 1 to TABLE_WHOLE_WORDS; 0: it has another shape */
-	uint32_t whole_meta; /* of a live copy with a whole key and a whole value */
 	unsigned char *buckets; /* in the region; NULL: an observer's table has none */
-	struct sidecar_group *sidecar; /* one per bucket */
+	unsigned char *copies; /* of the first slot */
+	uint16_t *tags; /* one per slot; see sidecar.h */
+	uint32_t *locks; /* one per bucket */
 	size_t sidecar_bytes;
 	struct clock *clock;
 	uint64_t *directory_entries; /* the count of entries that others see */
@@ -45,6 +57,10 @@ struct estate_table {
 int table_init(struct estate_table *table, const struct geometry *geometry, uint32_t salt,
 	       unsigned char *buckets, struct clock *clock, uint64_t *directory_entries);
 void table_destroy(struct estate_table *table);
+
+/* Set the calls for the table's shape; of @any shape for those that refuse. */
+void table_choose_reads(struct estate_table *table, int any);
+void table_choose_writes(struct estate_table *table, int any);
 
 /* estate_get() for a key that is ready, with the stamp. */
 int table_get(const struct estate_table *table, const struct entry_key *key, void *value,
@@ -99,9 +115,10 @@ static inline struct layout_copy *table_copy(const struct estate_table *table, u
 							   copy));
 }
 
-static inline uint8_t *table_tag(const struct estate_table *table, uint32_t slot)
+/* The tags of a key's home bucket, and of the next one behind them. */
+static inline const uint16_t *table_tags(const struct estate_table *table, uint64_t home)
 {
-	return &table->sidecar[slot / LAYOUT_SLOTS].tags[slot % LAYOUT_SLOTS];
+	return table->tags + home * LAYOUT_SLOTS;
 }
 
 #endif

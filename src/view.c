@@ -2,17 +2,53 @@
 #include "view.h"
 
 #include "error.h"
+#include "gather.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEADLINE_DEFAULT_US 10000
+#define REQUESTS_DEFAULT 16
+
+/* If there are, or may be, instances that are far. */
+static int open_io(struct estate_view *view)
+{
+	int error;
+
+	view->transport = group_transport(view->es->group);
+	if (!view->transport || view->io)
+		return 0;
+	error = group_io_open(view->es->group, &view->io);
+	/* The call that it is opened in began without it. */
+	if (!error)
+		__atomic_store_n(&view->io->busy, view->depth, __ATOMIC_SEQ_CST);
+	return error;
+}
+
+/* Take over the group as it is now. */
+static int renew_lineup(struct estate_view *view)
+{
+	struct lineup *lineup;
+
+	lineup = lineup_make(view->es, view->io, view->lineup);
+	if (!lineup)
+		return error_set(-ENOMEM, "no memory for a view of the group");
+	lineup_release(view->lineup);
+	view->lineup = lineup;
+	/* What nobody needs any more must not hold on to the peers of old. */
+	for (struct request *r = view->idle; r; r = r->next) {
+		lineup_release(r->lineup);
+		r->lineup = NULL;
+	}
+	return 0;
+}
 
 int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
 		     struct estate_view **result)
 {
 	struct estate_view *view;
+	int error = 0;
 
 	if (!es || !result)
 		return error_set(-EINVAL, "estate_view_open: %s is NULL", es ? "view" : "es");
@@ -27,17 +63,29 @@ int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
 		return error_set(-ENOMEM, "estate_view_open: no memory");
 	view->es = es;
 	view->deadline_us = attr && attr->deadline_us ? attr->deadline_us : DEADLINE_DEFAULT_US;
-	view->roster = group_roster(es->group, &view->generation);
+	view->request_max = attr && attr->requests ? attr->requests : REQUESTS_DEFAULT;
+	error = open_io(view);
+	if (!error)
+		error = renew_lineup(view);
+	if (error) {
+		if (view->io)
+			group_io_close(es->group, view->io);
+		free(view);
+		return error;
+	}
 	__atomic_add_fetch(&es->views, 1, __ATOMIC_ACQ_REL);
 	*result = view;
 	return 0;
 }
 
-static void forget_places(struct estate_view *view)
+static void free_requests(struct request *request)
 {
-	for (unsigned int i = 0; i < ESTATE_TABLES_MAX; i++) {
-		free(view->places[i]);
-		view->places[i] = NULL;
+	while (request) {
+		struct request *next = request->next;
+
+		request_free(request);
+		free(request);
+		request = next;
 	}
 }
 
@@ -45,48 +93,26 @@ void estate_view_close(struct estate_view *view)
 {
 	if (!view)
 		return;
+	if (view->io)
+		group_io_close(view->es->group, view->io);
 	__atomic_sub_fetch(&view->es->views, 1, __ATOMIC_ACQ_REL);
-	forget_places(view);
-	roster_release(view->roster);
+	for (unsigned int t = 0; t < ESTATE_TABLES_MAX; t++)
+		op_pool_free(&view->pools[t]);
+	free(view->stripes);
+	free_requests(view->requests);
+	free_requests(view->idle);
+	request_free(&view->call);
+	request_free(&view->scan);
+	lineup_release(view->lineup);
 	reduce_room_free(&view->room);
-	free(view->missing);
 	free(view);
-}
-
-static int reserve_missing(struct estate_view *view, size_t room)
-{
-	struct estate_missing *larger;
-
-	if (room <= view->missing_room)
-		return 0;
-	larger = realloc(view->missing, room * sizeof(*larger));
-	if (!larger)
-		return error_set(-ENOMEM, "no memory to say who is missing");
-	view->missing = larger;
-	view->missing_room = room;
-	return 0;
-}
-
-static int reserve_places(struct estate_view *view, const struct estate_table *table)
-{
-	struct view_place *places = view->places[table->number];
-
-	if (likely(places))
-		return 0;
-	/* One more than none: an observer can be alone. */
-	places = calloc(view->roster->count + 1, sizeof(*places));
-	if (!places)
-		return error_set(-ENOMEM, "no memory for the places of table %s", table->name);
-	for (unsigned int i = 0; i < view->roster->count; i++)
-		places[i].state = -EAGAIN;
-	view->places[table->number] = places;
-	return 0;
 }
 
 int view_begin(struct estate_view *view, struct estate_table *table,
 	       const struct estate_query *query, unsigned int count, size_t out_size,
-	       uint64_t no_deadline_us, struct view_query *ready)
+	       uint64_t no_deadline_us, struct request *request)
 {
+	struct lineup *lineup;
 	uint32_t deadline_us;
 	size_t result_size;
 	int error;
@@ -94,115 +120,96 @@ int view_begin(struct estate_view *view, struct estate_table *table,
 	if (table->es != view->es)
 		return error_set(-EINVAL, "table %s belongs to another instance than the view",
 				 table->name);
-	error = reducer_init(&ready->reducer, &table->geometry, table->custom, table->custom_arg,
-			     query);
+	error = reducer_init(&request->query.reducer, &table->geometry, table->custom,
+			     table->custom_arg, query);
 	if (error)
 		return error;
-	result_size = reducer_result_size(&ready->reducer);
+	result_size = reducer_result_size(&request->query.reducer);
 	if (result_size > out_size)
 		return error_set(-EMSGSIZE, "the result has %zu bytes, there is room for %zu",
 				 result_size, out_size);
-	if (unlikely(group_generation(view->es->group) != view->generation)) {
-		forget_places(view);
-		roster_release(view->roster);
-		view->roster = group_roster(view->es->group, &view->generation);
+	if (unlikely(group_generation(view->es->group) != view->lineup->generation)) {
+		error = open_io(view);
+		if (!error)
+			error = renew_lineup(view);
+		if (error)
+			return error;
 	}
-	error = reserve_places(view, table);
+	lineup = view->lineup;
+	if (request->lineup != lineup) {
+		lineup_release(request->lineup);
+		request->lineup = lineup;
+		lineup->references++;
+	}
+	error = lineup_reserve(lineup, table);
 	if (!error)
-		error = reserve_missing(view, (size_t)count * view->roster->count);
+		error = request_reserve(request, count, lineup->roster->count, lineup->far > 0);
 	if (!error)
-		error = reduce_room_reserve(&view->room, &ready->reducer, view->roster->count,
-					    out_size);
+		error = reduce_room_reserve(&view->room, &request->query.reducer,
+					    lineup->roster->count, out_size);
 	if (error)
 		return error;
-	view->missing_count = 0;
-	ready->table = table;
+	request->missing_count = 0;
+	request->count = count;
+	request->out_size = out_size;
+	request->query.table = table;
 	deadline_us = query ? query->deadline_us : 0;
-	ready->deadline_us = deadline_us ? clock_monotonic_us() + deadline_us : no_deadline_us;
+	request->query.deadline_us =
+		deadline_us ? pace_us(&view->pace) + deadline_us : no_deadline_us;
 	return 0;
 }
 
-/* Find a table in a peer's directory. */
-static void look_up(const struct estate_table *table, const struct peer *peer,
-		    struct view_place *place)
-{
-	struct region_table found;
-
-	place->tables = region_tables(peer->region.memory);
-	place->state =
-		region_find_table(peer->region.memory, peer->region.size, table->name, &found);
-	if (place->state)
-		return;
-	if (!geometry_same(&found.geometry, &table->geometry)) {
-		place->state = -EPROTO;
-		return;
-	}
-	place->table =
-		(struct remote_table){ &table->geometry,
-				       (const unsigned char *)peer->region.memory + found.offset,
-				       found.salt };
-}
-
-const struct remote_table *view_place(struct estate_view *view, const struct estate_table *table,
-				      unsigned int i, int *error)
-{
-	const struct roster_entry *entry = &view->roster->entries[i];
-	struct view_place *place = &view->places[table->number][i];
-
-	if (likely(!place->state))
-		return &place->table;
-	if (entry->self) {
-		place->table =
-			(struct remote_table){ &table->geometry, table->buckets, table->salt };
-		place->state = 0;
-		return &place->table;
-	}
-	if (!entry->peer) {
-		*error = -EHOSTDOWN;
-		return NULL;
-	}
-	/* Not there, or damaged, at the last look: another one if the directory has changed. */
-	if (place->state == -EAGAIN || place->tables != region_tables(entry->peer->region.memory))
-		look_up(table, entry->peer, place);
-	*error = place->state;
-	return place->state ? NULL : &place->table;
-}
-
 /* One instance's value, to where the reduction wants it. 0, -ENOENT, or why it is missing. */
-static int read_instance(struct estate_view *view, const struct view_query *query, unsigned int i,
-			 struct entry_key *key, struct remote_value *value)
+static int read_near(struct request *request, unsigned int i, struct entry_key *key,
+		     struct remote_value *value)
 {
-	const struct estate_table *table = query->table;
+	const struct estate_table *table = request->query.table;
 	const struct remote_table *place;
 	int error;
 
-	if (view->roster->entries[i].self) {
+	if (request->lineup->roster->entries[i].self) {
 		entry_key_salt(key, table->salt, table->geometry.key_room / 8);
 		return table_get(table, key, value->data, table->geometry.value_size,
 				 &value->length, &value->stamp);
 	}
-	place = view_place(view, table, i, &error);
+	place = lineup_near(request->lineup, table, i, &error);
 	if (!place)
 		return error;
 	entry_key_salt(key, place->salt, table->geometry.key_room / 8);
-	return remote_get(place, key, query->deadline_us, value);
+	return remote_get(place, key, request->query.deadline_us, value);
 }
 
-int view_get(struct estate_view *view, const struct view_query *query, struct entry_key *key,
-	     void *out, size_t out_size, struct estate_answer *answer)
+static int take_reading(const struct reading *reading, struct remote_value *value)
 {
-	const struct roster *roster = view->roster;
-	struct estate_missing *who = view->missing + view->missing_count;
+	const struct fetch *fetch;
+
+	if (reading->error)
+		return reading->error;
+	fetch = &reading->op->fetch;
+	memcpy(value->data, fetch->value, fetch->value_length);
+	value->length = fetch->value_length;
+	value->stamp = fetch->stamp;
+	return 0;
+}
+
+int view_get(struct estate_view *view, struct request *request, struct entry_key *key,
+	     const struct reading *readings, void *out, struct estate_answer *answer)
+{
+	const struct roster *roster = request->lineup->roster;
+	struct estate_missing *who = request->missing + request->missing_count;
 	struct estate_answer result = { .asked = roster->count, .who = who };
 	struct reduction reduction;
 	int error;
 
-	reduction_start(&reduction, &query->reducer, &view->room);
+	reduction_start(&reduction, &request->query.reducer, &view->room);
 	for (unsigned int i = 0; i < roster->count; i++) {
 		const struct roster_entry *entry = &roster->entries[i];
 		struct remote_value value = { .data = reduction.next };
 
-		error = read_instance(view, query, i, key, &value);
+		if (!readings || readings[i].error == READING_NEAR)
+			error = read_near(request, i, key, &value);
+		else
+			error = take_reading(&readings[i], &value);
 		if (likely(!error)) {
 			reduction_add(&reduction, value.length, value.stamp, entry->name,
 				      entry->uuid, entry->epoch);
@@ -214,19 +221,20 @@ int view_get(struct estate_view *view, const struct view_query *query, struct en
 		result.answered++;
 		result.stale += (unsigned int)view_stale(entry);
 	}
-	view->missing_count += result.missing;
+	request->missing_count += result.missing;
 	result.present = reduction.present;
 	result.oldest = reduction.oldest;
 	result.newest = reduction.newest;
 	if (reduction.present) {
 		clock_observe(&view->es->clock, reduction.newest);
-		error = reduction_finish(&reduction, &view->room, out, out_size, &result.length);
+		error = reduction_finish(&reduction, &view->room, out, request->out_size,
+					 &result.length);
 	} else if (result.missing) {
 		error = error_set(
 			-EHOSTDOWN,
 			"table %s: %u of %u instances do not have the key, %s and %u more did "
 			"not answer: look at the answer's who",
-			query->table->name, result.answered, result.asked, who[0].name,
+			request->query.table->name, result.answered, result.asked, who[0].name,
 			result.missing - 1);
 	} else {
 		error = error_literal(-ENOENT, "no instance has the key");
@@ -236,70 +244,25 @@ int view_get(struct estate_view *view, const struct view_query *query, struct en
 	return error;
 }
 
-static int check_key(const struct estate_view *view, const struct estate_table *table,
-		     const void *key, size_t key_length, const void *out)
+int view_read_keys(struct estate_view *view, struct request *request, const void *const *keys,
+		   size_t key_length)
 {
-	if (unlikely(!view || !table || !key || !out))
-		return error_set(-EINVAL, "global read: %s is NULL",
-				 !view	  ? "view"
-				 : !table ? "table"
-				 : !key	  ? "key"
-					  : "out");
-	if (unlikely(key_length < 1 || key_length > table->geometry.key_size))
-		return error_set(-EINVAL, "table %s: a key of %zu bytes, must be 1 to %u",
-				 table->name, key_length, table->geometry.key_size);
-	return 0;
-}
+	const struct estate_table *table = request->query.table;
 
-int estate_query_global(struct estate_view *view, struct estate_table *table, const void *key,
-			size_t key_length, const struct estate_query *query, void *out,
-			size_t out_size, struct estate_answer *answer)
-{
-	struct view_query ready;
-	struct entry_key words;
-	int error = check_key(view, table, key, key_length, out);
+	if (likely(!request->lineup->far)) {
+		for (unsigned int k = 0; k < request->count; k++) {
+			struct entry_key words;
 
-	if (!error)
-		error = view_begin(view, table, query, 1, out_size,
-				   clock_monotonic_us() + (view ? view->deadline_us : 0), &ready);
-	if (error)
-		return error;
-	table_key(table, key, key_length, &words);
-	return view_get(view, &ready, &words, out, out_size, answer);
-}
-
-int estate_get_global(struct estate_view *view, struct estate_table *table, const void *key,
-		      size_t key_length, void *out, size_t out_size, struct estate_answer *answer)
-{
-	return estate_query_global(view, table, key, key_length, NULL, out, out_size, answer);
-}
-
-int estate_query_batch(struct estate_view *view, struct estate_table *table, unsigned int count,
-		       const void *const *keys, size_t key_length, const struct estate_query *query,
-		       void *out, size_t out_size, int *status, struct estate_answer *answers)
-{
-	struct view_query ready;
-	int found = 0;
-	int error = check_key(view, table, keys, key_length, out);
-
-	if (error)
-		return error;
-	if (!status)
-		return error_set(-EINVAL, "estate_query_batch: status is NULL");
-	for (unsigned int i = 0; i < count; i++)
-		if (!keys[i])
-			return error_set(-EINVAL, "estate_query_batch: key %u is NULL", i);
-	error = view_begin(view, table, query, count, out_size,
-			   clock_monotonic_us() + view->deadline_us, &ready);
-	if (error)
-		return error;
-	for (unsigned int i = 0; i < count; i++) {
-		struct entry_key words;
-
-		table_key(table, keys[i], key_length, &words);
-		status[i] = view_get(view, &ready, &words, (char *)out + i * out_size, out_size,
-				     answers ? &answers[i] : NULL);
-		found += !status[i];
+			table_key(table, keys[k], key_length, &words);
+			request->status[k] = view_get(
+				view, request, &words, NULL, request->out + k * request->out_size,
+				request->answers ? &request->answers[k] : NULL);
+		}
+		request->unfinished = 0;
+		request->begun = (size_t)request->count * request->lineup->roster->count;
+		return 0;
 	}
-	return found;
+	for (unsigned int k = 0; k < request->count; k++)
+		table_key(table, keys[k], key_length, &request->keys[k].words);
+	return gather_begin(view, request);
 }

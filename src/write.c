@@ -5,47 +5,40 @@
 #include "error.h"
 #include "merge.h"
 #include "slot.h"
+#include "whole.h"
 
 #include <errno.h>
 #include <string.h>
 
 /* A free slot in the emptier of the two buckets, claimed with @fingerprint; or NO_SLOT. */
-static uint32_t claim_near(struct estate_table *table, uint64_t home, uint8_t fingerprint)
+static uint32_t claim_near(struct estate_table *table, uint64_t home, uint16_t fingerprint)
 {
 	for (;;) {
-		uint32_t lock;
-		uint64_t free = sidecar_match(both_tags(table->sidecar + home, &lock), 0);
-		uint64_t in_home = free & UINT32_MAX;
-		uint64_t in_next = free & ~(uint64_t)UINT32_MAX;
+		unsigned int free = sidecar_match(sidecar_load(table_tags(table, home)), 0);
+		unsigned int in_home = free & SIDECAR_IN_HOME;
+		unsigned int in_next = free & ~SIDECAR_IN_HOME;
 		uint32_t slot;
 
 		if (!free)
 			return NO_SLOT;
-		if (__builtin_popcountll(in_home) >= __builtin_popcountll(in_next))
+		if (__builtin_popcount(in_home) >= __builtin_popcount(in_next))
 			free = in_home;
 		else
 			free = in_next;
 		slot = (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(free);
-		if (tag_claim(table_tag(table, slot), fingerprint))
+		if (tag_claim(table->tags + slot, fingerprint))
 			return slot;
 	}
 }
 
 /* A free slot anywhere. There is one: the caller has reserved an entry, and slots are more. */
-static uint32_t claim_far(struct estate_table *table, uint64_t home, uint8_t fingerprint)
+static uint32_t claim_far(struct estate_table *table, uint64_t home, uint16_t fingerprint)
 {
-	uint64_t buckets = table->geometry.homes + 1;
+	uint64_t slots = table->geometry.slots;
 
-	for (uint64_t bucket = (home + 2) % buckets;; bucket = (bucket + 1) % buckets) {
-		uint64_t tags = SIDECAR_TAGS(sidecar_load(table->sidecar + bucket));
-		uint64_t free = sidecar_match(tags, 0) & UINT32_MAX;
-
-		for (; free; free &= free - 1) {
-			uint32_t slot = (uint32_t)(bucket * LAYOUT_SLOTS) + sidecar_first(free);
-
-			if (tag_claim(table_tag(table, slot), fingerprint))
-				return slot;
-		}
+	for (uint64_t slot = (home + 2) * LAYOUT_SLOTS % slots;; slot = (slot + 1) % slots) {
+		if (tag_claim(table->tags + slot, fingerprint))
+			return (uint32_t)slot;
 	}
 }
 
@@ -78,7 +71,7 @@ static void release_entry(struct estate_table *table)
 static uint32_t claim(struct estate_table *table, const struct entry_key *key, uint64_t home,
 		      int *far)
 {
-	uint8_t fingerprint = sidecar_fingerprint(key->hash);
+	uint16_t fingerprint = sidecar_fingerprint(key->hash);
 	uint32_t slot;
 
 	*far = 0;
@@ -95,7 +88,7 @@ static void join_chain(struct estate_table *table, struct write_target *target)
 {
 	chain_push(table, target->home, target->slot.number);
 	target->lock |= SIDECAR_CHAIN;
-	__atomic_store_n(&table->sidecar[target->home].lock, target->lock | SIDECAR_LOCKED,
+	__atomic_store_n(table->locks + target->home, target->lock | SIDECAR_LOCKED,
 			 __ATOMIC_RELEASE);
 }
 
@@ -106,9 +99,8 @@ static void join_chain(struct estate_table *table, struct write_target *target)
 static inline void prefetch_match(const struct estate_table *table, const struct entry_key *key,
 				  uint64_t home)
 {
-	uint32_t lock;
-	uint64_t match = sidecar_match(both_tags(table->sidecar + home, &lock),
-				       sidecar_fingerprint(key->hash));
+	unsigned int match = sidecar_match(sidecar_load(table_tags(table, home)),
+					   sidecar_fingerprint(key->hash));
 	const char *copies;
 
 	if (!match)
@@ -117,6 +109,7 @@ static inline void prefetch_match(const struct estate_table *table, const struct
 		table, (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match), 0);
 	__builtin_prefetch(copies, 1);
 	__builtin_prefetch(copies + table->geometry.copy_size, 1);
+	__builtin_prefetch(copies + (size_t)2 * table->geometry.copy_size - 1, 1);
 }
 
 /* Lock a key's home, and find its slot. */
@@ -126,13 +119,13 @@ ENTRY_INLINE void lock_key(struct estate_table *table, const struct entry_key *k
 	target->key = key;
 	target->home = geometry_home(&table->geometry, key->hash);
 	prefetch_match(table, key, target->home);
-	target->lock = sidecar_lock(&table->sidecar[target->home].lock);
+	target->lock = sidecar_lock(table->locks + target->home);
 	target->found = slot_find(table, key, target->home, &target->slot, key_words);
 }
 
 static inline void unlock_key(struct estate_table *table, const struct write_target *target)
 {
-	sidecar_unlock(&table->sidecar[target->home].lock, target->lock);
+	sidecar_unlock(table->locks + target->home, target->lock);
 }
 
 /*
@@ -301,18 +294,12 @@ ENTRY_INLINE int put(struct estate_table *table, const struct entry_key *key, co
 	return error;
 }
 
-ENTRY_INLINE int put_bytes(struct estate_table *table, const void *key, size_t key_length,
-			   const void *value, size_t value_length, uint32_t key_words)
+/* Of any table; out of line, for its many registers. */
+static __attribute__((noinline)) int put_any(struct estate_table *table, const void *key,
+					     size_t key_length, const void *value,
+					     size_t value_length)
 {
 	struct entry_key ready;
-
-	entry_key_init(&ready, &table->geometry, table->salt, key, key_length, key_words);
-	return put(table, &ready, value, value_length, key_words);
-}
-
-int estate_put(struct estate_table *table, const void *key, size_t key_length, const void *value,
-	       size_t value_length)
-{
 	int error = table_check(table, key, key_length);
 
 	if (error)
@@ -321,8 +308,114 @@ int estate_put(struct estate_table *table, const void *key, size_t key_length, c
 		return error_set(-EINVAL, "estate_put: value is NULL");
 	if (unlikely(!table_length_suits(&table->geometry, value_length)))
 		return table_refuse_length(table, value_length);
-	return ENTRY_KEY_WORDS(&table->geometry, put_bytes, table, key, key_length, value,
-			       value_length);
+	table_key(table, key, key_length, &ready);
+	return put(table, &ready, value, value_length, table->geometry.key_room / 8);
+}
+
+/* A whole value that is there already, its key's lock taken. */
+struct whole_target {
+	uint16_t *tag;
+	uint32_t *lock;
+	uint32_t word; /* to unlock with */
+	uint32_t tagged;
+	uint32_t slot;
+	const struct layout_copy *from; /* the current copy */
+	struct layout_copy *to; /* the older one */
+};
+
+/* Find and lock @key; 0, with nothing locked, if it is not as in the common case. */
+ENTRY_INLINE int whole_lock(struct estate_table *table, const struct entry_key *key,
+			    struct whole_target *target, uint32_t key_words, uint32_t value_words)
+{
+	uint64_t home = geometry_home(&table->geometry, key->hash);
+	const uint64_t *words;
+	unsigned char *copies;
+	size_t current;
+
+	if (unlikely(!whole_find(table, key->hash, home, &target->slot)))
+		return 0;
+	copies = (unsigned char *)whole_copy(table, target->slot, 0, key_words, value_words);
+	/* Before the lock, as in prefetch_match(). */
+	__builtin_prefetch(copies, 1);
+	__builtin_prefetch(copies + 2 * WHOLE_SIZE(key_words, value_words) - 1, 1);
+	/* Those of multiples of 16 bytes are never in three lines. */
+	if (WHOLE_SIZE(key_words, value_words) % 16)
+		__builtin_prefetch(copies + WHOLE_SIZE(key_words, value_words), 1);
+	target->tag = table->tags + target->slot;
+	target->lock = table->locks + home;
+	if (unlikely(!sidecar_try_lock(target->lock, &target->word)))
+		return 0;
+	target->tagged = tag_load(target->tag);
+	current = tag_current(target->tagged) * WHOLE_SIZE(key_words, value_words);
+	target->from = (struct layout_copy *)(copies + current);
+	target->to = (struct layout_copy *)(copies + WHOLE_SIZE(key_words, value_words) - current);
+	words = entry_words_const(target->from);
+	/* Live in the current copy, under its lock: this is the key's slot, and will be. */
+	if (likely(shared_load32(&target->from->meta) == WHOLE_META(key_words, value_words)) &&
+	    likely(shared_load(words) == key->words[0]) &&
+	    likely(key_words < 2 || shared_load(words + 1) == key->words[1]))
+		return 1;
+	sidecar_unlock(target->lock, target->word);
+	return 0;
+}
+
+/* Write the next version, @value, and unlock. */
+ENTRY_INLINE void whole_publish(struct estate_table *table, const struct entry_key *key,
+				const struct whole_target *target, const uint64_t *value,
+				uint32_t key_words, uint32_t value_words)
+{
+	const uint32_t meta = WHOLE_META(key_words, value_words);
+	uint64_t stamp = clock_stamp(table->clock, shared_load(&target->from->stamp));
+	uint64_t *words = entry_words(target->to);
+	uint64_t crc = whole_crc(entry_crc_header(key->crc, target->slot, meta, stamp), value,
+				 value_words);
+
+	shared_store(&target->to->stamp, stamp);
+	shared_store32(&target->to->crc, (uint32_t)crc);
+	shared_store32(&target->to->meta, meta);
+	shared_store(words, key->words[0]);
+	if (key_words > 1)
+		shared_store(words + 1, key->words[1]);
+	shared_store_few(words + key_words, value, value_words);
+	tag_store(target->tag, (uint16_t)(target->tagged ^ TAG_CURRENT));
+	sidecar_unlock(target->lock, target->word);
+}
+
+ENTRY_INLINE int put_whole(struct estate_table *table, const void *key, size_t key_length,
+			   const void *value, size_t value_length, uint32_t key_words,
+			   uint32_t value_words)
+{
+	uint64_t words[WHOLE_VALUE_WORDS];
+	struct whole_target target;
+	struct entry_key ready;
+
+	if (unlikely(!key || key_length != key_words * 8 || !value ||
+		     value_length != value_words * 8))
+		return put_any(table, key, key_length, value, value_length);
+	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
+	if (unlikely(!whole_lock(table, &ready, &target, key_words, value_words)))
+		return put_any(table, key, key_words * 8, value, value_words * 8);
+	memcpy(words, value, value_words * 8);
+	whole_publish(table, &ready, &target, words, key_words, value_words);
+	return 0;
+}
+
+#define PUT_WHOLE(key_words, value_words)                                                       \
+	static int put_##key_words##_##value_words(struct estate_table *table, const void *key, \
+						   size_t key_length, const void *value,        \
+						   size_t value_length)                         \
+	{                                                                                       \
+		return put_whole(table, key, key_length, value, value_length, key_words,        \
+				 value_words);                                                  \
+	}
+WHOLE_SHAPES(PUT_WHOLE)
+
+int estate_put(struct estate_table *table, const void *key, size_t key_length, const void *value,
+	       size_t value_length)
+{
+	if (unlikely(!table))
+		return table_refuse(table, key, key_length);
+	return table->put(table, key, key_length, value, value_length);
 }
 
 int estate_put_batch(struct estate_table *table, unsigned int count, const void *const *keys,
@@ -347,9 +440,12 @@ int estate_put_batch(struct estate_table *table, unsigned int count, const void 
 		unsigned int n = count - start < TABLE_BATCH ? count - start : TABLE_BATCH;
 
 		for (unsigned int i = 0; i < n; i++) {
+			uint64_t home;
+
 			table_key(table, keys[start + i], key_length, &ready[i]);
-			__builtin_prefetch(
-				table->sidecar + geometry_home(&table->geometry, ready[i].hash), 1);
+			home = geometry_home(&table->geometry, ready[i].hash);
+			__builtin_prefetch(table_tags(table, home), 1);
+			__builtin_prefetch(table->locks + home, 1);
 		}
 		for (unsigned int i = 0; i < n; i++) {
 			uint64_t home = geometry_home(&table->geometry, ready[i].hash);
@@ -402,11 +498,66 @@ int estate_add_fields(struct estate_table *table, const void *key, size_t key_le
 			       1);
 }
 
+static int add_any(struct estate_table *table, const void *key, size_t key_length,
+		   const void *deltas)
+{
+	return estate_add_fields(table, key, key_length, 0, table->geometry.value_count, deltas);
+}
+
+/* Of 64-bit integers. */
+ENTRY_INLINE int add_whole(struct estate_table *table, const void *key, size_t key_length,
+			   const void *deltas, uint32_t key_words, uint32_t value_words)
+{
+	uint64_t words[WHOLE_VALUE_WORDS];
+	struct whole_target target;
+	struct entry_key ready;
+	const uint64_t *old;
+
+	if (unlikely(!key || key_length != key_words * 8 || !deltas))
+		return add_any(table, key, key_length, deltas);
+	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
+	if (unlikely(!whole_lock(table, &ready, &target, key_words, value_words)))
+		return add_any(table, key, key_words * 8, deltas);
+	memcpy(words, deltas, value_words * 8);
+	old = entry_words_const(target.from) + key_words;
+	words[0] += shared_load(old);
+	if (value_words > 1)
+		words[1] += shared_load(old + 1);
+	if (value_words > 2)
+		words[2] += shared_load(old + 2);
+	if (value_words > 3)
+		words[3] += shared_load(old + 3);
+	whole_publish(table, &ready, &target, words, key_words, value_words);
+	return 0;
+}
+
+#define ADD_WHOLE(key_words, value_words)                                                       \
+	static int add_##key_words##_##value_words(struct estate_table *table, const void *key, \
+						   size_t key_length, const void *deltas)       \
+	{                                                                                       \
+		return add_whole(table, key, key_length, deltas, key_words, value_words);       \
+	}
+WHOLE_SHAPES(ADD_WHOLE)
+
+void table_choose_writes(struct estate_table *table, int any)
+{
+	static table_put_fn *const puts[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] = WHOLE_ARRAY(put);
+	static table_add_fn *const adds[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] = WHOLE_ARRAY(add);
+	enum estate_type type = table->geometry.type;
+	uint32_t key_words = table->geometry.key_size / 8;
+	uint32_t value_words = table->geometry.value_size / 8;
+
+	table->put = any ? put_any : puts[key_words - 1][value_words - 1];
+	table->add = any || (type != ESTATE_U64 && type != ESTATE_I64)
+			     ? add_any
+			     : adds[key_words - 1][value_words - 1];
+}
+
 int estate_add(struct estate_table *table, const void *key, size_t key_length, const void *deltas)
 {
 	if (unlikely(!table))
 		return table_refuse(table, key, key_length);
-	return estate_add_fields(table, key, key_length, 0, table->geometry.value_count, deltas);
+	return table->add(table, key, key_length, deltas);
 }
 
 static int change_fold(const struct estate_table *table, void *value, size_t *length, void *arg)
@@ -506,7 +657,7 @@ int estate_delete(struct estate_table *table, const void *key, size_t key_length
 	}
 	/* Unlinked, then the generation, then free: readers of chains rely on it (read.c). */
 	target.lock += SIDECAR_GENERATION;
-	__atomic_store_n(&table->sidecar[target.home].lock, target.lock | SIDECAR_LOCKED,
+	__atomic_store_n(table->locks + target.home, target.lock | SIDECAR_LOCKED,
 			 __ATOMIC_RELEASE);
 	tag_free(target.slot.tag);
 	release_entry(table);

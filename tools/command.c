@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* estate: looks at a group from outside. It joins as an observer, and writes nothing. */
+/* estate: looks at a group from outside. It joins as an observer, and writes nothing there. */
 #include "command.h"
 
 #include <err.h>
@@ -18,6 +18,8 @@ static const char usage[] =
 	"  get TABLE KEY     one key: each instance's value, and all of them reduced\n"
 	"  dump TABLE        all keys of a table, reduced over the group\n"
 	"  top TABLE         the largest entries of a table, refreshed every second\n"
+	"  doctor [ADDRESS:PORT]\n"
+	"                    what this host lacks for RDMA; and whether an instance can be read\n"
 	"\n"
 	"A KEY is text, or hexadecimal bytes after 0x.\n"
 	"\n"
@@ -26,7 +28,9 @@ static const char usage[] =
 	"  -r, --registry=SPEC    where it is registered: dir:PATH or static:ADDRESS,...\n"
 	"                         (default: $ESTATE_REGISTRY, else dir:, this user's own)\n"
 	"  -j, --json             print JSON; of top, one object per line and refresh\n"
-	"  -d, --deadline=MS      how long a read may take (default: 1000)\n"
+	"  -d, --deadline=MS      how long a read may take (default: of get, 1000; of dump and "
+	"top,\n"
+	"                         as long as it takes)\n"
 	"  -n, --rows=N           top: how many entries (default: 20)\n"
 	"  -f, --field=N          top: by which element of the value, from 0 (default: 0)\n"
 	"  -i, --interval=S       top: seconds between refreshes (default: 1)\n"
@@ -34,7 +38,8 @@ static const char usage[] =
 	"  -h, --help             print this\n"
 	"  -V, --version          print the version\n"
 	"\n"
-	"Exit status: 0; 1 if nothing was found or an instance did not answer; 2 on errors.\n";
+	"Exit status: 0; 1 if nothing was found, an instance did not answer, or the doctor found\n"
+	"something that is needed missing; 2 on errors.\n";
 
 static const struct option long_options[] = {
 	{ "group", required_argument, NULL, 'g' },
@@ -53,11 +58,13 @@ static const struct option long_options[] = {
 static const struct {
 	const char *name;
 	int arguments;
+	int optional; /* so many more */
+	int alone; /* it joins no group */
 	int (*run)(struct estate *es, const struct options *options, int argc, char **argv);
 } commands[] = {
-	{ "members", 0, command_members }, { "tables", 0, command_tables },
-	{ "get", 2, command_get },	   { "dump", 1, command_dump },
-	{ "top", 1, command_top },
+	{ "members", 0, 0, 0, command_members }, { "tables", 0, 0, 0, command_tables },
+	{ "get", 2, 0, 0, command_get },	 { "dump", 1, 0, 0, command_dump },
+	{ "top", 1, 0, 0, command_top },	 { "doctor", 0, 1, 1, command_doctor },
 };
 
 static unsigned long number(const char *text, const char *what, unsigned long least,
@@ -125,7 +132,6 @@ int main(int argc, char **argv)
 {
 	struct options options = { .group = getenv("ESTATE_GROUP"),
 				   .registry = getenv("ESTATE_REGISTRY"),
-				   .deadline_us = 1000000,
 				   .rows = 20,
 				   .interval = 1 };
 	int letter;
@@ -170,17 +176,19 @@ int main(int argc, char **argv)
 	if (optind == argc)
 		errx(2, "no command: try estate --help");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		struct estate *es;
+		struct estate *es = NULL;
 		int status;
 
 		if (strcmp(argv[optind], commands[i].name) != 0)
 			continue;
 		argc -= optind + 1;
 		argv += optind + 1;
-		if (argc != commands[i].arguments)
+		if (argc < commands[i].arguments ||
+		    argc > commands[i].arguments + commands[i].optional)
 			errx(2, "%s takes %d arguments, not %d: try estate --help",
-			     commands[i].name, commands[i].arguments, argc);
-		es = join(&options);
+			     commands[i].name, commands[i].arguments + commands[i].optional, argc);
+		if (!commands[i].alone)
+			es = join(&options);
 		status = commands[i].run(es, &options, argc, argv);
 		estate_close(es);
 		return status;

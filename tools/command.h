@@ -10,7 +10,7 @@ struct options {
 	const char *registry;
 	int json;
 	/* of get, dump and top */
-	uint32_t deadline_us;
+	uint32_t deadline_us; /* 0: the command's own */
 	/* of top */
 	unsigned int rows;
 	unsigned int field;
@@ -24,6 +24,8 @@ int command_tables(struct estate *es, const struct options *options, int argc, c
 int command_get(struct estate *es, const struct options *options, int argc, char **argv);
 int command_dump(struct estate *es, const struct options *options, int argc, char **argv);
 int command_top(struct estate *es, const struct options *options, int argc, char **argv);
+/* It joins no group: @es is NULL. */
+int command_doctor(struct estate *es, const struct options *options, int argc, char **argv);
 
 /* The table called @name, as the group has it, or the end of the program. */
 struct estate_table *command_table(struct estate *es, const char *name,

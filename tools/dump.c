@@ -39,11 +39,13 @@ int command_dump(struct estate *es, const struct options *options, int argc, cha
 	struct estate_table_info info;
 	struct estate_table *table = command_table(es, argv[0], &info);
 	struct dump dump = { .options = options, .type = info.attr.value_type };
+	struct estate_query query = ESTATE_QUERY_INIT;
 	struct estate_view *view;
 
 	(void)argc;
+	query.deadline_us = options->deadline_us;
 	if (estate_view_open(es, NULL, &view) ||
-	    estate_scan_global(view, table, NULL, show, &dump, &answer))
+	    estate_scan_global(view, table, &query, show, &dump, &answer))
 		errx(2, "%s", estate_errormsg());
 	if (command_missing(&answer))
 		dump.entries = 0;

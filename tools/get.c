@@ -95,7 +95,7 @@ int command_get(struct estate *es, const struct options *options, int argc, char
 	query.reduce = ESTATE_REDUCE_CALL;
 	query.call = show_each;
 	query.arg = &instances;
-	query.deadline_us = options->deadline_us;
+	query.deadline_us = options->deadline_us ? options->deadline_us : 1000000;
 	error = estate_query_global(view, table, key, key_length, &query, value, 1, &answer);
 	if (!error) {
 		/* Once more, now reduced: it may have changed since, by a packet or two. */

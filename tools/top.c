@@ -137,6 +137,7 @@ int command_top(struct estate *es, const struct options *options, int argc, char
 	struct estate_table_info info;
 	struct estate_table *table = command_table(es, argv[0], &info);
 	struct top top = { .options = options, .type = info.attr.value_type };
+	struct estate_query query = ESTATE_QUERY_INIT;
 	struct estate_answer answer;
 	struct estate_view *view;
 	int missing;
@@ -150,12 +151,13 @@ int command_top(struct estate *es, const struct options *options, int argc, char
 	top.rows = calloc(options->rows, sizeof(*top.rows));
 	if (!top.rows)
 		err(2, "top");
+	query.deadline_us = options->deadline_us;
 	if (estate_view_open(es, NULL, &view))
 		errx(2, "%s", estate_errormsg());
 	do {
 		top.count = 0;
 		top.entries = 0;
-		if (estate_scan_global(view, table, NULL, take, &top, &answer))
+		if (estate_scan_global(view, table, &query, take, &top, &answer))
 			errx(2, "%s", estate_errormsg());
 		qsort(top.rows, top.count, sizeof(*top.rows), compare);
 		if (options->json)

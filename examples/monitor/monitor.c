@@ -38,6 +38,7 @@ struct options {
 	const char *group;
 	const char *name;
 	const char *registry;
+	const char *listen;
 	const char *splitter;
 	const char *flows_file;
 	struct capture_options capture;
@@ -372,6 +373,7 @@ static int join(struct monitor *monitor)
 	attr.group = options->group;
 	attr.name = options->name;
 	attr.registry = options->registry;
+	attr.listen = options->listen;
 	attr.region_size = counters_region_size(&options->counters);
 	if (!attr.region_size)
 		return complain(-EINVAL);
@@ -409,6 +411,7 @@ static void leave(struct monitor *monitor)
 
 enum {
 	OPTION_REGISTRY = OPTION_OWN,
+	OPTION_LISTEN,
 	OPTION_CAPACITY,
 	OPTION_SEED,
 	OPTION_FLOWS,
@@ -437,6 +440,8 @@ static const struct argp_option argp_options[] = {
 	{ "group", 'g', "NAME", 0, "Join this group (monitor)", 3 },
 	{ "name", 'n', "NAME", 0, "Join under this name (monitor-PID)", 3 },
 	{ "registry", OPTION_REGISTRY, "WHERE", 0, "Where members find each other (dir:)", 3 },
+	{ "listen", OPTION_LISTEN, "ADDRESS", 0,
+	  "Where members on other hosts read this one: HOST:PORT, of an RDMA device", 3 },
 	{ NULL, 0, NULL, 0, "What is told:", 4 },
 	{ "json", OPTION_JSON, NULL, 0, "One JSON object per line", 4 },
 	{ "flows", OPTION_FLOWS, "FILE", 0,
@@ -479,6 +484,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case 'n':
 		options->name = text;
+		return 0;
+	case OPTION_LISTEN:
+		options->listen = text;
 		return 0;
 	case OPTION_REGISTRY:
 		options->registry = text;

@@ -36,12 +36,21 @@ struct estate;
  *	permission decides whether members of its Unix group may join.
  *	"dir:" or NULL: PATH is $ESTATE_DIR, else $XDG_RUNTIME_DIR/estate, else
  *	/run/estate for root and /tmp/estate-UID for others.
- *	"static:ADDRESS[,ADDRESS...]": a fixed list of the members' addresses
- *	("unix:PATH"); needs @listen, except for an observer. An address that
- *	does not answer is a member that is missing
- * @listen: this instance's own address; NULL with "dir:", which chooses one
+ *	"static:ADDRESS[,ADDRESS...]": a fixed list of the members' addresses,
+ *	on this host and others; needs @listen, except for an observer. All may be
+ *	given the same list. An address that does not answer is a member that is
+ *	missing
+ * @listen: this instance's own address; NULL with "dir:", which chooses one.
+ *	"unix:PATH": a Unix socket, for members on this host.
+ *	"HOST:PORT": an address of an RDMA device of this host: members on other
+ *	hosts read this instance by RDMA, those on this host by shared memory.
+ *	HOST is an IPv4 address, an IPv6 address in brackets, a name, or the
+ *	name of an RDMA device ("mlx5_0"), for its first address.
+ *	"verbs:HOST:PORT": the same, but members on this host use RDMA, too.
+ *	With "dir:" PORT may be 0, for any that is free
  * @region_size: bytes of the region, 0 for 64 MiB. estate_table_bytes() tells
- *	what a table needs; memory is taken when a table is opened, not before
+ *	what a table needs. Memory is taken when a table is opened, not before; but
+ *	for RDMA all of the region is registered, and so taken and locked, at once
  * @flags: 0 or ESTATE_OBSERVER
  */
 struct estate_attr {
@@ -81,8 +90,10 @@ struct estate_attr {
  *		belongs to another user, or everybody may write to it
  *	-ENAMETOOLONG	the socket's path would not fit into a sockaddr_un
  *	-ENOTSUP	the CPU lacks the CRC32C instruction, or the registry's
- *		kind is unknown to this build
- *	-ENOMEM	no memory for the region
+ *		kind is unknown to this build, or it has no RDMA
+ *	-ENODEV	no RDMA device has the address @listen
+ *	-ENOMEM	no memory for the region, or the process may not lock so much
+ *		(RLIMIT_MEMLOCK)
  *	or what the failed system call said.
  *
  * Example:
@@ -127,7 +138,8 @@ enum estate_member_state {
  * @state: see enum estate_member_state
  * @heartbeat_us: microseconds since its heart was last seen beating
  * @address: where it listens
- * @reason: why it is missing, a sentence; "" if it is not
+ * @reason: why it is missing, a sentence; or what last went wrong with a
+ *	connection to it; "" if nothing did
  */
 struct estate_member {
 	char name[ESTATE_NAME_MAX];

@@ -140,8 +140,8 @@ ESTATE_API size_t estate_table_bytes(const struct estate_table_attr *attr);
  * estate_table_open - create a table, or open one that is there
  * @es: the instance
  * @name: of the table: 1 to 63 of A-Z a-z 0-9 . _ - and no dot in front
- * @attr: what it is; NULL for "as it is in the group", which works if this
- *	instance or one that is connected has it. Then a custom reducer must be
+ * @attr: what it is; NULL for "as most of the group have it", which works if
+ *	this instance or one that is connected has it. Then a custom reducer must be
  *	given with each global read
  * @table: set to the table
  *

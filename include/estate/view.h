@@ -22,10 +22,13 @@ struct estate_view;
  * @size: sizeof(struct estate_view_attr), set by ESTATE_VIEW_ATTR_INIT
  * @deadline_us: how long a global read may take, in microseconds, if its query
  *	does not say; 0 for 10,000
+ * @requests: how many requests of estate_query_start() may be under way at a
+ *	time; 0 for 16
  */
 struct estate_view_attr {
 	size_t size;
 	uint32_t deadline_us;
+	uint32_t requests;
 };
 
 #define ESTATE_VIEW_ATTR_INIT                           \
@@ -96,9 +99,10 @@ struct estate_query {
  * @uuid: who it is; zeros while that is not known
  * @why: a negative errno value:
  *	-ETIMEDOUT	the deadline passed first
- *	-EHOSTDOWN	it is not connected
+ *	-EHOSTDOWN	it is not connected, or not any more; estate_members() says why
  *	-EPROTO	its table of this name has another geometry
  *	-EBADMSG	what it exposes would not verify, however often it was read
+ *	-EIO	an RDMA device, its or ours, failed to read it
  */
 struct estate_missing {
 	const char *name;
@@ -218,6 +222,54 @@ ESTATE_API int estate_query_batch(struct estate_view *view, struct estate_table 
 				  unsigned int count, const void *const *keys, size_t key_length,
 				  const struct estate_query *query, void *out, size_t out_size,
 				  int *status, struct estate_answer *answers);
+
+/**
+ * estate_query_start - begin to read keys over all instances, and do not wait
+ * @view: this thread's view
+ * @table: the table
+ * @count: how many keys
+ * @keys: @count pointers to keys; needed during this call only, like @query
+ * @key_length: of each of them
+ * @query: how to reduce, and by when; NULL for the merge rule
+ * @out: @count results of @out_size bytes, one after the other. This, @status
+ *	and @answers are written until estate_query_poll() tells @tag
+ * @out_size: room for each
+ * @status: @count results, as from estate_query_batch()
+ * @answers: @count answers, or NULL. Their @who is valid until the view's next
+ *	call after estate_query_poll() told @tag
+ * @tag: what estate_query_poll() tells when this request is over
+ *
+ * For programs that may never sleep. The READs of instances on other hosts are
+ * posted; those on this host are read when the others have come, or here.
+ *
+ * Return: 0, or an error as from estate_query_batch(), or
+ *	-EAGAIN	as many requests are under way as the view may have
+ *
+ * Example:
+ *	estate_query_start(view, flows, 1, &key, 13, NULL, total, sizeof(total), &status,
+ *			   &answer, packet);
+ *	...
+ *	while (estate_query_poll(view, &tag, 1) == 1)
+ *		release(tag);
+ */
+ESTATE_API int estate_query_start(struct estate_view *view, struct estate_table *table,
+				  unsigned int count, const void *const *keys, size_t key_length,
+				  const struct estate_query *query, void *out, size_t out_size,
+				  int *status, struct estate_answer *answers, void *tag);
+
+/**
+ * estate_query_poll - which requests are over
+ * @view: this thread's view
+ * @tags: room for @max tags of estate_query_start()
+ * @max: how many at most
+ *
+ * Moves all requests of the view forward, and never sleeps. A request whose
+ * deadline has passed is over, with the instances that did not answer missing.
+ *
+ * Return: how many tags were told; 0 if no request is over, or there is none; or
+ *	-EINVAL	@view is NULL, or @tags is NULL while @max is not 0
+ */
+ESTATE_API int estate_query_poll(struct estate_view *view, void **tags, unsigned int max);
 
 /**
  * estate_scan_fn - is shown one key of the global view

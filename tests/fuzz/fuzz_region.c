@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "crc.h"
 #include "entry.h"
+#include "fetch.h"
 #include "region.h"
 #include "remote.h"
 #include "table.h"
@@ -181,10 +182,37 @@ static void change(struct input *input)
 	}
 }
 
+/* The same by READs, from where the key may have been seen before. */
+static void fetch_key(const struct remote_table *table, const struct entry_key *key, uint32_t slot)
+{
+	static _Alignas(16) unsigned char landing[4 << 20];
+	const struct far_table far = { table->geometry, (uint64_t)(table->buckets - memory),
+				       table->salt };
+	struct fetch fetch;
+	int result = FETCH_MORE;
+
+	if (fetch_room(table->geometry) > sizeof(landing))
+		return;
+	fetch_begin(&fetch, &far, key, slot, landing);
+	/* Long chains and endless doubts are for deadlines. */
+	for (unsigned int reads = 0; result == FETCH_MORE && reads < 50; reads++) {
+		if (fetch.to < landing ||
+		    fetch.to + fetch.length > landing + fetch_room(table->geometry))
+			abort();
+		if (fetch.offset > REGION_SIZE || fetch.length > REGION_SIZE - fetch.offset)
+			return;
+		memcpy(fetch.to, memory + fetch.offset, fetch.length);
+		result = fetch_step(&fetch);
+	}
+	if (!result && fetch.value_length > table->geometry->value_size)
+		abort();
+}
+
 static void read_table(const struct remote_table *table)
 {
 	static _Alignas(16) unsigned char value[2 << 20];
-	struct remote_key keys[16];
+	struct remote_source source = remote_source(table);
+	struct entry_copy found[16];
 	struct remote_value out = { .data = value };
 
 	/* Nothing that big is allocated for a table; a geometry from a peer is compared first. */
@@ -199,9 +227,10 @@ static void read_table(const struct remote_table *table)
 			       table->geometry->key_room / 8);
 		if (!remote_get(table, &ready, 0, &out) && out.length > table->geometry->value_size)
 			abort();
+		fetch_key(table, &ready, id % 3 ? FETCH_NO_SLOT : id * 2);
 	}
 	for (uint64_t home = 0; home < table->geometry->homes && home < 20; home++)
-		remote_home(table, home, 0, keys, 16);
+		remote_home(&source, home, 0, found, 16);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +20,8 @@ struct estate *group_open(const char *folder, const char *name, size_t region_si
 	attr.name = name;
 	attr.registry = registry;
 	attr.region_size = region_size;
+	/* The same tests over another transport, on a machine that has an RDMA device. */
+	attr.listen = name ? getenv("ESTATE_TEST_LISTEN") : NULL;
 	attr.flags = name ? 0 : ESTATE_OBSERVER;
 	if (estate_open(&attr, &es))
 		errx(1, "estate_open: %s", estate_errormsg());

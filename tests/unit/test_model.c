@@ -45,6 +45,15 @@ static const struct shape shapes[] = {
 	{ "reals", 8, ESTATE_F64, 3, ESTATE_MERGE_MAX, 200, 250, 200000 },
 	{ "extents", 24, ESTATE_OPAQUE, 3000, ESTATE_MERGE_LATEST, 60, 90, 100000 },
 	{ "sketch", 8, ESTATE_U32, 1024, ESTATE_MERGE_SUM, 20, 25, 50000 },
+	/* With those above, all that have calls of their own (whole.h). */
+	{ "whole 8-8", 8, ESTATE_U64, 1, ESTATE_MERGE_SUM, 200, 250, 200000 },
+	{ "whole 8-16", 8, ESTATE_I64, 2, ESTATE_MERGE_SUM, 200, 250, 200000 },
+	{ "whole 8-24", 8, ESTATE_OPAQUE, 24, ESTATE_MERGE_LATEST, 200, 250, 200000 },
+	{ "whole 8-32", 8, ESTATE_U64, 4, ESTATE_MERGE_SUM, 200, 250, 200000 },
+	{ "whole 16-8", 16, ESTATE_U32, 2, ESTATE_MERGE_SUM, 400, 500, 200000 },
+	{ "whole 16-16", 16, ESTATE_U64, 2, ESTATE_MERGE_SUM, 400, 500, 200000 },
+	{ "whole 16-24", 16, ESTATE_F64, 3, ESTATE_MERGE_SUM, 400, 500, 200000 },
+	{ "whole 16-32", 16, ESTATE_OPAQUE, 32, ESTATE_MERGE_LATEST, 400, 500, 200000 },
 };
 
 /* What a key should have. */

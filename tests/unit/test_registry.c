@@ -3,6 +3,7 @@
 #include "check.h"
 #include "registry.h"
 #include "scratch.h"
+#include "transport.h"
 
 #include <err.h>
 #include <errno.h>
@@ -46,7 +47,7 @@ static struct registry *enter(const char *folder, const char *name)
 	char address[REGISTRY_ADDRESS_MAX];
 
 	if (registry->operations->claim(registry, name, address) ||
-	    registry->operations->join(registry))
+	    registry->operations->join(registry, address))
 		errx(1, "entering: %s", estate_errormsg());
 	return registry;
 }
@@ -120,7 +121,7 @@ static void test_life(void **state)
 	assert_string_equal(address, expected);
 	/* Claimed is not listed yet: nobody listens there. */
 	assert_int_equal(list(watcher).count, 0);
-	assert_ok(a->operations->join(a));
+	assert_ok(a->operations->join(a, address));
 	assert_true(has_news(watcher));
 	listing = list(watcher);
 	assert_int_equal(listing.count, 1);
@@ -208,7 +209,7 @@ static void test_claimed_twice(void **state)
 	first->operations->leave(first);
 	second = open_dir(folder, "same");
 	assert_ok(second->operations->claim(second, "same", address));
-	assert_ok(second->operations->join(second));
+	assert_ok(second->operations->join(second, address));
 	assert_true(lists(third, "same"));
 	/* The first one's end does not take the second one's name away. */
 	close_registry(first);
@@ -308,7 +309,7 @@ static void race(const char *folder)
 		if (!error) {
 			int fd;
 
-			if (registry->operations->join(registry))
+			if (registry->operations->join(registry, address))
 				_exit(2);
 			fd = open(token, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 			if (fd < 0)
@@ -476,7 +477,7 @@ static void test_static(void **state)
 	assert_ok(try_static("static:unix:/a,unix:/me,unix:/b", "unix:/me", 0, &registry));
 	assert_ok(registry->operations->claim(registry, "a", address));
 	assert_string_equal(address, "unix:/me");
-	assert_ok(registry->operations->join(registry));
+	assert_ok(registry->operations->join(registry, address));
 	listing = list(registry);
 	/* One's own address is not a peer's. */
 	assert_int_equal(listing.count, 2);
@@ -509,6 +510,52 @@ static void test_static(void **state)
 	assert_ok(try_static("static:unix:/a,unix:/b", NULL, ESTATE_OBSERVER, &registry));
 	assert_int_equal(list(registry).count, 2);
 	close_registry(registry);
+}
+
+/* Addresses on the network; a host's name is looked up at once. */
+static void test_static_network(void **state)
+{
+	struct registry *registry;
+	struct listing listing;
+
+	(void)state;
+	assert_ok(try_static("static:192.0.2.1:1,verbs:192.0.2.2:2,[2001:db8::1]:3,"
+			     "verbs:[2001:db8::2]:4,192.0.2.3:5,unix:/a",
+			     "192.0.2.3:5", 0, &registry));
+	listing = list(registry);
+	assert_int_equal(listing.count, 5);
+	assert_string_equal(listing.address[0], "192.0.2.1:1");
+	assert_string_equal(listing.address[1], "verbs:192.0.2.2:2");
+	assert_string_equal(listing.address[2], "[2001:db8::1]:3");
+	assert_string_equal(listing.address[3], "verbs:[2001:db8::2]:4");
+	assert_string_equal(listing.address[4], "unix:/a");
+	close_registry(registry);
+	assert_ok(try_static("static:verbs:localhost:7,localhost:8", NULL, ESTATE_OBSERVER,
+			     &registry));
+	listing = list(registry);
+	assert_true(!strcmp(listing.address[0], "verbs:127.0.0.1:7") ||
+		    !strcmp(listing.address[0], "verbs:[::1]:7"));
+	assert_true(!strcmp(listing.address[1], "127.0.0.1:8") ||
+		    !strcmp(listing.address[1], "[::1]:8"));
+	close_registry(registry);
+	registry = NULL;
+	assert_error(try_static("static:no-such-host.invalid:7", NULL, ESTATE_OBSERVER, &registry),
+		     -EADDRNOTAVAIL, "no-such-host.invalid");
+	assert_null(registry);
+}
+
+static void test_addresses(void **state)
+{
+	static const char *const none[] = { "",	   "unix:/a:1", "host",	  ":1",	    "a:",
+					    "a:b", "a/b:1",	"verbs:", "verbs:1" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_int_equal(transport_address(none[i]), 0);
+	assert_int_equal(transport_address("192.0.2.1:7471"), TRANSPORT_OR_SHM);
+	assert_int_equal(transport_address("mlx5_0:0"), TRANSPORT_OR_SHM);
+	assert_int_equal(transport_address("[::1]:1"), TRANSPORT_OR_SHM);
+	assert_int_equal(transport_address("verbs:a:1"), TRANSPORT_ONLY);
 }
 
 static void test_static_errors(void **state)
@@ -551,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_claimed_twice),  cmocka_unit_test(test_stale_name),
 		cmocka_unit_test(test_races),	       cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_default_folder), cmocka_unit_test(test_static),
+		cmocka_unit_test(test_static_network), cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_static_errors),
 	};
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Reading memory that may say anything: torn, left half written, damaged, hostile. */
+/*
+ * Reading memory that may say anything: torn, left half written, damaged,
+ * hostile. Each test runs twice: over memory that is mapped, and by READs.
+ */
 #include "check.h"
 #include "clock.h"
 #include "entry.h"
+#include "fetch.h"
 #include "group.h"
 #include "remote.h"
 #include "scratch.h"
@@ -24,12 +28,59 @@ struct fixture {
 	struct remote_table remote;
 	struct remote_table remote_large;
 	unsigned char *saved; /* the region as it should be */
+	int far; /* by READs */
+	unsigned int reads; /* so many, for the last key */
 };
 
 static void make_key(uint64_t id, uint64_t key[2])
 {
 	key[0] = id;
 	key[1] = id * 31;
+}
+
+/* As remote_get(), by READs of this process's own memory. @slot: where it was, or is. */
+static int far_get(struct fixture *f, const struct remote_table *table, const struct entry_key *key,
+		   uint32_t *slot, struct remote_value *value)
+{
+	const struct region *region = &f->es->region;
+	const struct far_table far = { table->geometry, (uint64_t)(table->buckets - region->memory),
+				       table->salt };
+	unsigned char *landing = aligned_alloc(8, (fetch_room(table->geometry) + 7) / 8 * 8);
+	struct fetch fetch;
+	int result;
+
+	f->reads = 0;
+	fetch_begin(&fetch, &far, key, *slot, landing);
+	do {
+		assert_true(fetch.to >= landing);
+		assert_true(fetch.to + fetch.length <= landing + fetch_room(table->geometry));
+		/* As the transport does. */
+		if (fetch.offset > region->size || fetch.length > region->size - fetch.offset) {
+			result = -EBADMSG;
+			break;
+		}
+		memcpy(fetch.to, region->memory + fetch.offset, fetch.length);
+		f->reads++;
+		result = fetch_step(&fetch);
+	} while (result == FETCH_MORE);
+	if (!result) {
+		memcpy(value->data, fetch.value, fetch.value_length);
+		value->length = fetch.value_length;
+		value->stamp = fetch.stamp;
+		*slot = fetch.slot;
+	}
+	free(landing);
+	return result;
+}
+
+static int read_key(struct fixture *f, const struct remote_table *table,
+		    const struct entry_key *key, struct remote_value *value)
+{
+	uint32_t slot = FETCH_NO_SLOT;
+
+	if (f->far)
+		return far_get(f, table, key, &slot, value);
+	return remote_get(table, key, UINT64_MAX, value);
 }
 
 static int setup(void **state)
@@ -85,7 +136,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int get(const struct fixture *f, uint64_t id, uint64_t value[2])
+static int setup_far(void **state)
+{
+	int error = setup(state);
+
+	((struct fixture *)*state)->far = 1;
+	return error;
+}
+
+static int get(struct fixture *f, uint64_t id, uint64_t value[2])
 {
 	struct remote_value out = { .data = value };
 	struct entry_key ready;
@@ -93,7 +152,7 @@ static int get(const struct fixture *f, uint64_t id, uint64_t value[2])
 
 	make_key(id, key);
 	table_key(f->table, key, 16, &ready);
-	return remote_get(&f->remote, &ready, clock_monotonic_us() + 10000000, &out);
+	return read_key(f, &f->remote, &ready, &out);
 }
 
 /* The slot that a key is in, as its owner knows. */
@@ -196,7 +255,7 @@ static void test_bad_chains(void **state)
 		home = geometry_home(&f->table->geometry, ready.hash);
 		bucket = table_bucket(f->table, home);
 		first = (uint32_t)home * LAYOUT_SLOTS;
-		if (get(f, id, value) == -ENOENT && tag_load(table_tag(f->table, first)) &&
+		if (get(f, id, value) == -ENOENT && tag_load(f->table->tags + first) &&
 		    geometry_home(&f->table->geometry,
 				  entry_hash(&f->table->geometry,
 					     table_copy(f->table, first, 0) + 1, 16)) == home)
@@ -207,14 +266,14 @@ static void test_bad_chains(void **state)
 	{
 		struct remote_value out = { .data = value };
 
-		assert_int_equal(remote_get(&f->remote, &ready, UINT64_MAX, &out), -EBADMSG);
+		assert_int_equal(read_key(f, &f->remote, &ready, &out), -EBADMSG);
 		bucket->head = link_make(f->table->salt, link_place_head(home),
 					 (uint32_t)f->table->geometry.slots);
-		assert_int_equal(remote_get(&f->remote, &ready, UINT64_MAX, &out), -EBADMSG);
+		assert_int_equal(read_key(f, &f->remote, &ready, &out), -EBADMSG);
 		bucket->head = 12345;
-		assert_int_equal(remote_get(&f->remote, &ready, UINT64_MAX, &out), -EBADMSG);
+		assert_int_equal(read_key(f, &f->remote, &ready, &out), -EBADMSG);
 		bucket->head = LINK_NONE;
-		assert_int_equal(remote_get(&f->remote, &ready, UINT64_MAX, &out), -ENOENT);
+		assert_int_equal(read_key(f, &f->remote, &ready, &out), -ENOENT);
 	}
 }
 
@@ -237,7 +296,7 @@ static void test_hostile_extents(void **state)
 
 	make_key(5, key);
 	table_key(f->large, key, 16, &ready);
-	assert_int_equal(remote_get(&f->remote_large, &ready, UINT64_MAX, &out), 0);
+	assert_int_equal(read_key(f, &f->remote_large, &ready, &out), 0);
 	assert_int_equal(out.length, 26);
 	assert_true(slot_find(f->large, &ready, geometry_home(&f->large->geometry, ready.hash),
 			      &slot, 2));
@@ -248,12 +307,12 @@ static void test_hostile_extents(void **state)
 		slot = slot_at(f->large, slot.number);
 		slot_publish(f->large, &slot, ready.words, ready.crc,
 			     META(16, sizeof(words), META_LIVE), words, 2);
-		assert_int_equal(remote_get(&f->remote_large, &ready, UINT64_MAX, &out), -EBADMSG);
+		assert_int_equal(read_key(f, &f->remote_large, &ready, &out), -EBADMSG);
 	}
 	slot = slot_at(f->large, slot.number);
 	slot_publish(f->large, &slot, ready.words, ready.crc, META(16, 3, META_LIVE),
 		     (uint64_t[]){ 0 }, 2);
-	assert_int_equal(remote_get(&f->remote_large, &ready, UINT64_MAX, &out), -EBADMSG);
+	assert_int_equal(read_key(f, &f->remote_large, &ready, &out), -EBADMSG);
 }
 
 /* A value of a numeric table must have its whole length. */
@@ -291,7 +350,8 @@ static void test_noise(void **state)
 				(unsigned char)rand_r(&seed);
 		for (uint64_t id = 0; id < 20; id++) {
 			uint64_t value[2];
-			struct remote_key keys[8];
+			struct remote_source source = remote_source(&f->remote_large);
+			struct entry_copy found[8];
 			int error = get(f, id, value);
 
 			if (!error) {
@@ -302,7 +362,7 @@ static void test_noise(void **state)
 				assert_int_equal(error, -EBADMSG);
 				refused++;
 			}
-			error = remote_home(&f->remote_large, id, UINT64_MAX, keys, 8);
+			error = remote_home(&source, id, UINT64_MAX, found, 8);
 			assert_true(error >= 0 || error == -EBADMSG);
 		}
 	}
@@ -319,22 +379,82 @@ static void test_homes(void **state)
 	unsigned int most = 0;
 
 	for (uint64_t home = 0; home < f->table->geometry.homes; home++) {
-		struct remote_key keys[32];
-		struct remote_key few[1];
-		int count = remote_home(&f->remote, home, UINT64_MAX, keys, 32);
+		struct remote_source source = remote_source(&f->remote);
+		struct entry_copy found[32];
+		struct entry_copy few[1];
+		int count = remote_home(&source, home, UINT64_MAX, found, 32);
 
 		assert_in_range(count, 0, 32);
-		assert_int_equal(remote_home(&f->remote, home, UINT64_MAX, few, 1), count);
+		assert_int_equal(remote_home(&source, home, UINT64_MAX, few, 1), count);
 		for (int i = 0; i < count; i++) {
-			assert_int_equal(keys[i].length, 16);
-			assert_in_range(keys[i].words[0], 0, KEYS - 1);
-			assert_int_equal(seen[keys[i].words[0]]++, 0);
+			assert_int_equal(META_KEY_LENGTH(found[i].meta), 16);
+			assert_in_range(found[i].key[0], 0, KEYS - 1);
+			assert_int_equal(seen[found[i].key[0]]++, 0);
 		}
 		most = (unsigned int)count > most ? (unsigned int)count : most;
 	}
 	for (unsigned int id = 0; id < KEYS; id++)
 		assert_int_equal(seen[id], 1);
 	assert_true(most > LAYOUT_SLOTS);
+}
+
+/* Each key that did not overflow is one READ, of two buckets or of its slot. */
+static void test_reads(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int more = 0;
+
+	for (uint64_t id = 0; id < KEYS; id++) {
+		uint32_t slot = FETCH_NO_SLOT;
+		struct remote_value out;
+		struct entry_key ready;
+		unsigned char large[1000];
+		uint64_t value[2];
+		uint64_t key[2];
+
+		make_key(id, key);
+		table_key(f->table, key, 16, &ready);
+		out.data = value;
+		assert_int_equal(far_get(f, &f->remote, &ready, &slot, &out), 0);
+		assert_int_equal(value[1], ~id);
+		more += f->reads > 1;
+		assert_int_equal(slot, find(f, id).number);
+		assert_int_equal(far_get(f, &f->remote, &ready, &slot, &out), 0);
+		assert_int_equal(value[1], ~id);
+		assert_int_equal(f->reads, 1);
+		/* A value in an extent is one more. */
+		table_key(f->large, key, 16, &ready);
+		slot = FETCH_NO_SLOT;
+		out.data = large;
+		assert_int_equal(far_get(f, &f->remote_large, &ready, &slot, &out), 0);
+		assert_int_equal(out.length, id * 5 + 1);
+		assert_int_equal(large[id * 5], id & 0xff);
+		assert_int_equal(far_get(f, &f->remote_large, &ready, &slot, &out), 0);
+		assert_int_equal(f->reads, 2);
+	}
+	assert_in_range(more, 0, KEYS / 20);
+}
+
+/* Deleted, and in another slot by now: where it was seen last says so, and is not believed. */
+static void test_stale_position(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t slot = find(f, 11).number;
+	uint32_t elsewhere = find(f, 12).number;
+	struct remote_value out;
+	struct entry_key ready;
+	uint64_t value[2];
+	uint64_t key[2];
+
+	make_key(11, key);
+	table_key(f->table, key, 16, &ready);
+	out.data = value;
+	assert_int_equal(far_get(f, &f->remote, &ready, &elsewhere, &out), 0);
+	assert_int_equal(value[0], 11);
+	assert_int_equal(elsewhere, slot);
+	assert_int_equal(f->reads, 2);
+	assert_ok(estate_delete(f->table, key, 16));
+	assert_int_equal(far_get(f, &f->remote, &ready, &slot, &out), -ENOENT);
 }
 
 int main(void)
@@ -349,6 +469,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_odd_length, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_noise, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_homes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_written, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_both_damaged, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_out_of_place, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_chains, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_extents, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_odd_length, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_noise, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_reads, setup_far, teardown),
+		cmocka_unit_test_setup_teardown(test_stale_position, setup_far, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

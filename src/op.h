@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * READs of one key at one far instance, with the memory in which they land. A pool has those of one table and one view; it grows, and is
+ * given back with the view.
+ */
+#ifndef OP_H
+#define OP_H
+
+#include "fetch.h"
+#include "request.h"
+#include "transport.h"
+
+struct estate_view;
+
+/* What a READ's tag points at: who is told when it has come. */
+struct arrival {
+	void (*arrived)(struct estate_view *view, struct arrival *arrival, int error);
+};
+
+enum op_stage {
+	OP_HEADER, /* is it still the same instance, and how many tables does it have? */
+	OP_DIRECTORY, /* where is the table? */
+	OP_FETCH,
+};
+
+struct op {
+	struct arrival arrival;
+	struct op *next; /* free, or waiting for its endpoint */
+	struct op_pool *pool;
+	struct landing *landing;
+	unsigned char *room; /* of this op, in the landing memory */
+	struct endpoint *endpoint;
+	struct request *request; /* NULL: nobody waits for it any more */
+	unsigned int key;
+	unsigned int instance;
+	enum op_stage stage;
+	unsigned int table; /* of the directory, from which on it is read now */
+	unsigned int tables; /* that the directory has */
+	struct fetch fetch;
+};
+
+struct op_chunk {
+	struct op_chunk *next;
+	struct op ops[];
+};
+
+struct op_pool {
+	struct op *free;
+	struct op_chunk *chunks;
+	unsigned int free_count;
+	size_t stride; /* of the ops' rooms */
+};
+
+/* See that @count ops are free. 0, or a negative errno value with a sentence. */
+int op_pool_reserve(struct op_pool *pool, struct transport *transport, struct transport_io *io,
+		    const struct geometry *geometry, unsigned int count);
+void op_pool_free(struct op_pool *pool);
+
+static inline struct op *op_take(struct op_pool *pool)
+{
+	struct op *op = pool->free;
+
+	if (op) {
+		pool->free = op->next;
+		pool->free_count--;
+	}
+	return op;
+}
+
+static inline void op_give(struct op *op)
+{
+	op->next = op->pool->free;
+	op->pool->free = op;
+	op->pool->free_count++;
+}
+
+#endif

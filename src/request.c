@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "request.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Make *@array one of @count elements of @size, whatever was in it. */
+static int reserve(void **array, size_t count, size_t size)
+{
+	void *larger = calloc(count, size);
+
+	if (!larger)
+		return error_set(-ENOMEM, "no memory for a global read: %zu bytes", count * size);
+	free(*array);
+	*array = larger;
+	return 0;
+}
+
+int request_reserve(struct request *request, unsigned int count, unsigned int instances, int far)
+{
+	size_t all = (size_t)count * instances;
+	int error = 0;
+
+	if (all > request->missing_room) {
+		error = reserve((void **)&request->missing, all, sizeof(*request->missing));
+		if (error)
+			return error;
+		request->missing_room = all;
+	}
+	if (!far)
+		return 0;
+	if (count > request->key_room) {
+		error = reserve((void **)&request->keys, count, sizeof(*request->keys));
+		if (error)
+			return error;
+		request->key_room = count;
+	}
+	if (all > request->reading_room) {
+		error = reserve((void **)&request->readings, all, sizeof(*request->readings));
+		if (error)
+			return error;
+		request->reading_room = all;
+	}
+	return 0;
+}
+
+void request_free(struct request *request)
+{
+	lineup_release(request->lineup);
+	free(request->keys);
+	free(request->readings);
+	free(request->missing);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A global read under way: keys of one table, over all instances. The READs of
+ * far instances are posted for all keys, as far as there is room; when a key's
+ * have all come back, the instances that are near are read and all is reduced.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "lineup.h"
+#include "reduce.h"
+
+#include <estate/view.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct op; /* one key at one far instance */
+
+/* A query on a table, checked, and by when it must be done. */
+struct view_query {
+	struct estate_table *table;
+	struct reducer reducer;
+	uint64_t deadline_us; /* CLOCK_MONOTONIC */
+};
+
+/* What one instance says to one key; of near ones, nothing is kept. */
+struct reading {
+	struct op *op; /* that holds the value */
+	int error; /* READING_NEAR, READING_PENDING, 0 or why there is no value */
+};
+
+#define READING_NEAR 1
+#define READING_PENDING 2
+
+struct request_key {
+	struct entry_key words;
+	unsigned int pending; /* readings that are, and 1 as long as not all were begun */
+};
+
+struct request {
+	struct request *next; /* of those under way, in the order they began */
+	struct lineup *lineup;
+	struct view_query query;
+	unsigned int count;
+	size_t out_size;
+	unsigned char *out;
+	int *status;
+	struct estate_answer *answers;
+	void *tag;
+
+	unsigned int unfinished; /* keys */
+	size_t begun; /* how many readings were: count times instances is all */
+	unsigned int key_room;
+	size_t reading_room;
+	size_t missing_room;
+	size_t missing_count;
+	struct request_key *keys;
+	struct reading *readings; /* of each key, one per roster entry */
+	struct estate_missing *missing;
+};
+
+/* Room for @count keys at @instances. 0 or -ENOMEM with a sentence. */
+int request_reserve(struct request *request, unsigned int count, unsigned int instances, int far);
+void request_free(struct request *request);
+
+#endif
