@@ -43,7 +43,7 @@ struct peer_link {
 	uint32_t length; /* of that READ */
 	uint32_t tables; /* in its directory, by the last READ of its header alone */
 	uint64_t next_us; /* when to read it again */
-	uint64_t begun_us; /* when the READ that is under way, or was the last, began */
+	uint64_t begun_us; /* when the last READ of the header alone began */
 	uint64_t fresh_us; /* what is in @memory is not older */
 	struct region_identity identity;
 	struct ibv_mr *landing_region;

@@ -119,6 +119,37 @@ static void test_directory_is_renewed(void **state)
 	pair_close(&pair);
 }
 
+/* The header was being read already when the renewal was asked for: it does not count what came since. */
+static void test_renewed_from_the_start(void **state)
+{
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+	struct region_table table;
+	struct region_table found;
+	struct geometry geometry;
+	struct pair pair;
+	uint64_t *entries;
+	uint64_t since;
+
+	(void)state;
+	attr.key_size = 8;
+	attr.value_count = 8;
+	attr.capacity = 16;
+	pair_open(&pair);
+	assert_ok(geometry_init(&geometry, &attr));
+	assert_ok(region_prepare_table(&pair.owner.region, &pair.owner.identity, "t", &geometry,
+				       &table, &entries));
+	fake_pass(100000);
+	pair.reader.operations->tick(pair.reader.transport, clock_monotonic_us());
+	region_publish_table(&pair.owner.region, &table);
+	fake_pass(1);
+	since = clock_monotonic_us();
+	pair.reader.operations->renew(pair.reader.transport);
+	side_pump();
+	assert_true(pair.reader.operations->renewed(pair.reader.transport, since));
+	assert_ok(region_find_table(pair.member.peer.memory, SIDE_REGION, "t", &found));
+	pair_close(&pair);
+}
+
 static void test_network_says_no(void **state)
 {
 	static const struct {
@@ -562,14 +593,23 @@ int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, side_setup, side_teardown)
 	const struct CMUnitTest tests[] = {
-		test(test_connects),	    test(test_directory_is_renewed),
-		test(test_network_says_no), test(test_calls_fail),
-		test(test_fails_at_once),   test(test_silence),
-		test(test_odd_welcomes),    test(test_odd_headers),
-		test(test_other_group),	    test(test_failed_reads),
-		test(test_wrong_key),	    test(test_ends),
-		test(test_several),	    test(test_closed_in_the_midst),
-		test(test_many_peers),	    test(test_too_many_peers),
+		test(test_connects),
+		test(test_directory_is_renewed),
+		test(test_renewed_from_the_start),
+		test(test_network_says_no),
+		test(test_calls_fail),
+		test(test_fails_at_once),
+		test(test_silence),
+		test(test_odd_welcomes),
+		test(test_odd_headers),
+		test(test_other_group),
+		test(test_failed_reads),
+		test(test_wrong_key),
+		test(test_ends),
+		test(test_several),
+		test(test_closed_in_the_midst),
+		test(test_many_peers),
+		test(test_too_many_peers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
