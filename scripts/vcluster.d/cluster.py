@@ -187,6 +187,7 @@ class Cluster:
             'shared': self.shared,
             'shown': shown_folders(self.command),
             'modules': '',
+            'pmem': '',
             'environment': self.environment(node.number),
             'command': self.command,
             'hosts': [f'{address(i)} node{i}' for i in numbers for address in (lan.ipv4, lan.ipv6)],

@@ -49,13 +49,18 @@ def cache_folder():
 @contextlib.contextmanager
 def locked(name):
     """Two that need the same kernel at the same time build it once."""
-    with open(cache_folder() / f'{name}.lock', 'w', encoding='ascii') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f'waiting for another vcluster that prepares {name}')
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(cache_folder() / f'{name}.lock', 'w', encoding='ascii') as file:
+        lock(file, f'prepares {name}')
         yield
+
+
+def lock(file, purpose):
+    """Until the last descriptor of it is closed, in whichever process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f'waiting for another vcluster that {purpose}')
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def installed_version(package):
@@ -76,12 +81,22 @@ def install(profile):
         raise Failure(f'cannot install what it takes: scripts/install-deps {profile}')
 
 
-def tool(name):
-    """A program's path, also where only root looks for it."""
-    path = shutil.which(name, path=f'{os.environ.get("PATH", "")}:/usr/sbin:/sbin')
+def tool(name, profile=None):
+    """A program's path, also where only root looks for it. The profile is what it comes with, if it
+    is not sure to be there."""
+    places = f'{os.environ.get("PATH", "")}:/usr/sbin:/sbin'
+    path = shutil.which(name, path=places)
+    if not path and profile:
+        install(profile)
+        path = shutil.which(name, path=places)
     if not path:
         raise Failure(f'there is no {name}')
     return path
+
+
+def quoted(path):
+    """In QEMU's options a comma ends a value, but two are one."""
+    return str(path).replace(',', ',,')
 
 
 def run_logged(command, log, progress=None, **options):

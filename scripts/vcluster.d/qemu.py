@@ -12,7 +12,8 @@ import shutil
 import subprocess
 
 import lan
-from common import HERE, Failure, cache_folder, install, locked, run_logged, say, tool
+import pmem
+from common import HERE, Failure, cache_folder, install, locked, quoted, run_logged, say, tool
 
 NAME = 'qemu'
 CPUS = 2
@@ -107,17 +108,17 @@ def uncompressed(kernel):
 
 # --- the first root -------------------------------------------------------------------------------
 
-def initrd(folder, release):
-    """A file with busybox, the early modules, and boot-qemu. Made anew if one of these changes."""
-    content = BOOT.read_bytes() + repr((EARLY_MODULES, APPLETS)).encode()
+def initrd(folder, release, modules):
+    """A file with busybox, the modules, and boot-qemu. Made anew if one of these changes."""
+    content = BOOT.read_bytes() + repr((modules, APPLETS)).encode()
     path = folder / f'initrd-{hashlib.sha256(content).hexdigest()[:12]}'
     if not path.exists():
         with locked(NAME):
-            make_initrd(folder, release, path)
+            make_initrd(folder, release, modules, path)
     return path
 
 
-def make_initrd(folder, release, path):
+def make_initrd(folder, release, modules, path):
     log = cache_folder() / 'qemu-initrd.log'
     draft = folder / 'initrd'
     shutil.rmtree(draft, ignore_errors=True)
@@ -127,7 +128,7 @@ def make_initrd(folder, release, path):
     for name in APPLETS:
         (draft / 'bin' / name).symlink_to('busybox')
     # Their names are in the order to load them in.
-    for number, module in enumerate(load_order(folder, release)):
+    for number, module in enumerate(load_order(folder, release, modules)):
         shutil.copy(module, draft / 'modules' / f'{number:02}-{module.name}')
     shutil.copy(BOOT, draft / 'init')
     run_logged(['sh', '-c', 'find . | cpio --quiet --create --format=newc >../initrd.new'], log,
@@ -136,10 +137,10 @@ def make_initrd(folder, release, path):
     (folder / 'initrd.new').rename(path)
 
 
-def load_order(folder, release):
+def load_order(folder, release, modules):
     """Module files, each after those that it needs."""
     order = {}
-    for module in EARLY_MODULES:
+    for module in modules:
         # No configuration of the host's: it is for another machine.
         shown = subprocess.run([tool('modprobe'), '--config', '/dev/null', '--dirname', folder,
                                 '--set-version', release, '--show-depends', module],
@@ -185,11 +186,6 @@ def kvm_starts(kernel):
 
 # --- nodes ----------------------------------------------------------------------------------------
 
-def quoted(path):
-    """In QEMU's options a comma ends a value, but two are one."""
-    return str(path).replace(',', ',,')
-
-
 class Engine:
     """Starts nodes as QEMU processes."""
 
@@ -204,31 +200,40 @@ class Engine:
         self.shared = options.shared or folder / 'shared'
         self.kernel = kernel_folder / 'vmlinux'
         self.modules, = (kernel_folder / 'lib' / 'modules').iterdir()
-        self.initrd = initrd(kernel_folder, self.modules.name)
+        self.pmem = pmem.Images(*options.pmem, folder) if options.pmem else None
+        self.initrd = initrd(kernel_folder, self.modules.name,
+                             EARLY_MODULES + (pmem.MODULES if self.pmem else ()))
         self.accelerator = 'kvm' if kvm_works(self.kernel) else 'tcg,thread=multi'
 
     def guest_config(self):
-        return {'modules': str(self.modules)}
+        return {'modules': str(self.modules), 'pmem': 'yes' if self.pmem else ''}
 
     def port(self, _node):
         return lan.paired_port()
 
     def command(self, node, folder, connection):
         """Arguments, environment, and descriptors to inherit."""
-        lan_descriptor = connection.fileno()
+        inherited = (connection.fileno(),)
+        machine, memory, nvdimms = 'pc', str(self.memory), []
+        if self.pmem:
+            inherited += (self.pmem.lock,)
+            machine += ',nvdimm=on,nvdimm-persistence=mem-ctrl'
+            memory += self.pmem.memory_options(self.memory)
+            nvdimms = self.pmem.device_options(node)
         arguments = [
-            PROGRAM, '-accel', self.accelerator, '-cpu', 'max', '-M', 'pc', '-m', str(self.memory),
+            PROGRAM, '-accel', self.accelerator, '-cpu', 'max', '-M', machine, '-m', memory,
             '-smp', str(self.cpus), '-nodefaults', '-no-user-config', '-display', 'none',
             '-no-reboot', '-kernel', self.kernel, '-initrd', self.initrd,
             '-append', KERNEL_OPTIONS, '-serial', f'file:{folder}/console',
-            '-netdev', f'socket,id=lan,fd={lan_descriptor}',
+            '-netdev', f'socket,id=lan,fd={connection.fileno()}',
             '-device', f'virtio-net-pci,netdev=lan,mac={lan.mac_text(node)},romfile=,'
                        'csum=off,guest_csum=off,gso=off',
+            *nvdimms,
             *shared_folder('host', '/', 'readonly=on,'),
             *shared_folder('vcluster', folder),
             *shared_folder('shared', self.shared),
         ]
-        return arguments, dict(os.environ), (lan_descriptor,)
+        return arguments, dict(os.environ), inherited
 
     def cpu(self, _node):
         return None

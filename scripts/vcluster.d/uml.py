@@ -109,6 +109,9 @@ class Engine:
     def __init__(self, options, folder):
         if options.cpus not in (None, CPUS):
             raise Failure('a node of User Mode Linux has one CPU; --engine qemu can have more')
+        if options.pmem:
+            raise Failure('a node of User Mode Linux has no persistent memory; one of '
+                          '--engine qemu can have it')
         self.kernel = prepare()
         self.memory = options.memory or MEMORY
         self.nodes = options.nodes
