@@ -12,7 +12,7 @@ uint64_t clock_physical(void)
 	       << CLOCK_COUNTER_BITS;
 }
 
-static void push(struct clock *clock, uint64_t stamp)
+void clock_raise(struct clock *clock, uint64_t stamp)
 {
 	uint64_t now = __atomic_load_n(&clock->now, __ATOMIC_RELAXED);
 
@@ -23,7 +23,7 @@ static void push(struct clock *clock, uint64_t stamp)
 
 void clock_tick(struct clock *clock)
 {
-	push(clock, clock_physical());
+	clock_raise(clock, clock_physical());
 }
 
 void clock_observe(struct clock *clock, uint64_t stamp)
@@ -32,7 +32,7 @@ void clock_observe(struct clock *clock, uint64_t stamp)
 		return;
 	if (stamp > clock_physical() + (CLOCK_AHEAD_MAX_US << CLOCK_COUNTER_BITS))
 		return;
-	push(clock, stamp);
+	clock_raise(clock, stamp);
 }
 
 uint64_t clock_monotonic_us(void)

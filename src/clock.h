@@ -31,6 +31,9 @@ uint64_t clock_physical(void);
 /* Push @clock forward to physical time. Any thread. */
 void clock_tick(struct clock *clock);
 
+/* Push @clock forward to a stamp of our own. Any thread. */
+void clock_raise(struct clock *clock, uint64_t stamp);
+
 /* Push @clock forward to a stamp that was read. Any thread. */
 void clock_observe(struct clock *clock, uint64_t stamp);
 

@@ -33,21 +33,37 @@ void extent_pool_destroy(struct extent_pool *pool)
 	free(pool->queue);
 }
 
+void extent_pool_reserve(struct extent_pool *pool, const uint64_t *used)
+{
+	pool->head = 0;
+	pool->count = 0;
+	for (uint32_t block = 0; block < pool->blocks; block++)
+		if (!(used[block / 64] >> block % 64 & 1))
+			pool->queue[pool->count++] = block;
+}
+
+int extent_try_take(struct extent_pool *pool, uint32_t *block)
+{
+	int taken;
+
+	sidecar_lock(&pool->lock);
+	taken = pool->count > 0;
+	if (taken) {
+		*block = pool->queue[pool->head];
+		pool->head = pool->head + 1 == pool->blocks ? 0 : pool->head + 1;
+		pool->count--;
+	}
+	sidecar_unlock(&pool->lock, 0);
+	return taken;
+}
+
 uint32_t extent_take(struct extent_pool *pool)
 {
-	for (;;) {
-		sidecar_lock(&pool->lock);
-		if (pool->count) {
-			uint32_t block = pool->queue[pool->head];
+	uint32_t block;
 
-			pool->head = pool->head + 1 == pool->blocks ? 0 : pool->head + 1;
-			pool->count--;
-			sidecar_unlock(&pool->lock, 0);
-			return block;
-		}
-		sidecar_unlock(&pool->lock, 0);
+	while (!extent_try_take(pool, &block))
 		sched_yield();
-	}
+	return block;
 }
 
 void extent_free(struct extent_pool *pool, uint32_t block)

@@ -28,11 +28,16 @@ int extent_pool_init(struct extent_pool *pool, const struct geometry *geometry,
 		     unsigned char *table);
 void extent_pool_destroy(struct extent_pool *pool);
 
+/* Take all blocks whose bit in @used is set: what a recovery found. Before the pool is used. */
+void extent_pool_reserve(struct extent_pool *pool, const uint64_t *used);
+
 /*
  * A free block. There always is one soon: a table has as many as entries, and
  * some more for calls in flight, each of which frees one when it is done.
  */
 uint32_t extent_take(struct extent_pool *pool);
+/* The same without waiting: 1, or 0 if there is none now. */
+int extent_try_take(struct extent_pool *pool, uint32_t *block);
 void extent_free(struct extent_pool *pool, uint32_t block);
 
 static inline void *extent_block(const struct extent_pool *pool, uint64_t block)

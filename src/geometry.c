@@ -61,12 +61,9 @@ static int check(const struct estate_table_attr *attr)
 	    (attr->value_type == ESTATE_I64 || attr->value_type == ESTATE_F64))
 		return error_set(-EINVAL,
 				 "table attributes: bitwise or needs an unsigned value_type");
-	if (attr->durability != ESTATE_DURABILITY_NONE)
-		return error_set(
-			-ENOTSUP,
-			"table attributes: durability %d is not in this build, which keeps "
-			"nothing in persistent memory: use ESTATE_DURABILITY_NONE",
-			(int)attr->durability);
+	if ((unsigned int)attr->durability > ESTATE_DURABILITY_BEFORE_RETURN)
+		return error_set(-EINVAL, "table attributes: there is no durability %d",
+				 (int)attr->durability);
 	return 0;
 }
 
@@ -83,6 +80,8 @@ int geometry_init(struct geometry *geometry, const struct estate_table_attr *att
 	g.type = attr->value_type;
 	g.merge = attr->merge;
 	g.durability = attr->durability;
+	if (attr->durability == ESTATE_DURABILITY_PERIODIC)
+		g.flush_ms = attr->flush_ms ? attr->flush_ms : GEOMETRY_FLUSH_MS;
 	g.element_size = (uint32_t)geometry_element_size(attr->value_type);
 	g.value_count = (uint32_t)attr->value_count;
 	g.key_size = (uint32_t)attr->key_size;
@@ -117,6 +116,7 @@ void geometry_attr(const struct geometry *geometry, struct estate_table_attr *at
 	attr->merge = geometry->merge;
 	attr->capacity = geometry->capacity;
 	attr->durability = geometry->durability;
+	attr->flush_ms = geometry->flush_ms;
 	attr->seed = geometry->seed;
 }
 

@@ -25,6 +25,8 @@
 /* Blocks beyond the capacity: in flight with writers, or just freed and still being read. */
 #define GEOMETRY_SPARE_BLOCKS 8
 
+#define GEOMETRY_FLUSH_MS 100 /* unless the attributes say otherwise */
+
 struct geometry {
 	uint64_t seed;
 	uint64_t capacity;
@@ -45,6 +47,7 @@ struct geometry {
 	uint32_t value_count;
 	enum estate_merge merge;
 	enum estate_durability durability;
+	uint32_t flush_ms;
 };
 
 /* Check @attr and derive the rest. 0, or -EINVAL or -ENOTSUP with a sentence. */
@@ -56,11 +59,11 @@ void geometry_attr(const struct geometry *geometry, struct estate_table_attr *at
 /* Bytes of one element of a type; 1 for ESTATE_OPAQUE, 0 if there is no such type. */
 size_t geometry_element_size(enum estate_type type);
 
+/* Whether two instances' tables can be read as one. What each does to keep its own is its own. */
 static inline int geometry_same(const struct geometry *a, const struct geometry *b)
 {
 	return a->seed == b->seed && a->capacity == b->capacity && a->key_size == b->key_size &&
-	       a->type == b->type && a->value_count == b->value_count && a->merge == b->merge &&
-	       a->durability == b->durability;
+	       a->type == b->type && a->value_count == b->value_count && a->merge == b->merge;
 }
 
 /* The home bucket: the hash's upper bits, scaled. Lemire, "Fast random integer generation", 2019. */

@@ -140,14 +140,14 @@ static int change_by_key(const struct estate_entry *entry, uint32_t *word, uint3
 	return error;
 }
 
-ENTRY_INLINE void publish(const struct estate_entry *entry, const struct slot *slot, size_t length,
-			  const uint64_t *value, uint32_t key_words)
+ENTRY_INLINE int publish(const struct estate_entry *entry, const struct slot *slot, size_t length,
+			 const uint64_t *value, uint32_t key_words)
 {
 	uint32_t meta = slot_meta(entry->table, slot);
 
-	slot_publish(entry->table, slot, entry_words_const(slot_current(entry->table, slot)),
-		     entry->key_crc, META(META_KEY_LENGTH(meta), length, META_LIVE), value,
-		     key_words);
+	return slot_publish(entry->table, slot, entry_words_const(slot_current(entry->table, slot)),
+			    entry->key_crc, META(META_KEY_LENGTH(meta), length, META_LIVE), value,
+			    key_words);
 }
 
 /*
@@ -182,6 +182,7 @@ ENTRY_INLINE void add_words(const struct estate_entry *entry, const struct slot 
 	}
 	shared_store((uint64_t *)to + 1, (uint64_t)meta << 32 | crc);
 	tag_store(slot->tag, tag_load(slot->tag) ^ TAG_CURRENT);
+	slot_soil(table, slot->number);
 }
 
 ENTRY_INLINE int add_inline(const struct estate_entry *entry, const void *deltas,
@@ -191,14 +192,14 @@ ENTRY_INLINE int add_inline(const struct estate_entry *entry, const void *deltas
 	const struct geometry *geometry = &entry->table->geometry;
 	struct slot slot = slot_of(entry);
 
-	if (likely(geometry->type == ESTATE_U64 || geometry->type == ESTATE_I64)) {
+	if (likely((geometry->type == ESTATE_U64 || geometry->type == ESTATE_I64) &&
+		   !entry->table->persist)) {
 		add_words(entry, &slot, deltas, key_words);
 		return 0;
 	}
 	slot_load(entry->table, &slot, value);
 	merge_add(geometry->type, value, deltas, geometry->value_count);
-	publish(entry, &slot, geometry->value_size, value, key_words);
-	return 0;
+	return publish(entry, &slot, geometry->value_size, value, key_words);
 }
 
 int estate_entry_add(struct estate_entry *entry, const void *deltas)
@@ -252,7 +253,8 @@ int estate_entry_put(struct estate_entry *entry, const void *value, size_t value
 
 		memcpy(words, value, value_length);
 		slot_pad(words, value_length);
-		publish(entry, &slot, value_length, words, entry->table->geometry.key_room / 8);
+		error = publish(entry, &slot, value_length, words,
+				entry->table->geometry.key_room / 8);
 	} else {
 		struct write_bytes bytes = { value, value_length };
 

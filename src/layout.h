@@ -62,7 +62,7 @@ struct layout_table {
 	uint32_t durability;
 	uint32_t salt; /* where every CRC in the table starts: unlike any other table's */
 	uint64_t reserved[6];
-	uint32_t reserved_too;
+	uint32_t flush_ms;
 	uint32_t crc; /* over all of the above */
 	uint64_t entries; /* how many there are; for people, not for checks */
 	uint64_t reserved_last;

@@ -115,13 +115,43 @@ static struct layout_table *directory(const void *memory)
 	return (struct layout_table *)((uintptr_t)memory + LAYOUT_DIRECTORY);
 }
 
-int region_prepare_table(struct region *region, const struct region_identity *identity,
-			 const char *name, const struct geometry *geometry,
-			 struct region_table *table, uint64_t **entries)
+uint32_t region_salt(const struct region_identity *identity, const char *name)
+{
+	uint32_t salt =
+		crc_bytes((uint32_t)identity->epoch, identity->uuid, sizeof(identity->uuid));
+
+	return crc_bytes(salt, name, strlen(name));
+}
+
+void region_describe_table(const struct region_table *table, struct layout_table *raw)
+{
+	const struct geometry *geometry = &table->geometry;
+
+	*raw = (struct layout_table){
+		.offset = table->offset,
+		.length = geometry->length,
+		.seed = geometry->seed,
+		.capacity = geometry->capacity,
+		.key_size = geometry->key_size,
+		.value_type = geometry->type,
+		.value_count = geometry->value_count,
+		.merge = geometry->merge,
+		.durability = geometry->durability,
+		.salt = table->salt,
+		.flush_ms = geometry->flush_ms,
+	};
+	memcpy(raw->name, table->name, sizeof(raw->name));
+	raw->crc = crc_bytes(~0u, raw, TABLE_CHECKED);
+}
+
+int region_prepare_table(struct region *region, const char *name, const struct geometry *geometry,
+			 uint32_t salt, struct region_table *table, uint64_t **entries)
 {
 	uint32_t number = region_header(region)->tables;
 	struct layout_table *made = directory(region->memory) + number;
-	struct region_table result = { .geometry = *geometry, .offset = region->used };
+	struct region_table result = { .geometry = *geometry,
+				       .offset = region->used,
+				       .salt = salt };
 	int error;
 
 	if (number == ESTATE_TABLES_MAX)
@@ -142,21 +172,7 @@ int region_prepare_table(struct region *region, const struct region_identity *id
 				 (unsigned long long)geometry->length, strerror(-error));
 
 	strcpy(result.name, name);
-	result.salt = crc_bytes((uint32_t)identity->epoch, identity->uuid, sizeof(identity->uuid));
-	result.salt = crc_bytes(result.salt, name, strlen(name));
-
-	memcpy(made->name, result.name, sizeof(made->name));
-	made->offset = result.offset;
-	made->length = geometry->length;
-	made->seed = geometry->seed;
-	made->capacity = geometry->capacity;
-	made->key_size = geometry->key_size;
-	made->value_type = geometry->type;
-	made->value_count = geometry->value_count;
-	made->merge = geometry->merge;
-	made->durability = geometry->durability;
-	made->salt = result.salt;
-	made->crc = crc_bytes(~0u, made, TABLE_CHECKED);
+	region_describe_table(&result, made);
 	*entries = &made->entries;
 	*table = result;
 	return 0;
@@ -236,6 +252,7 @@ int region_parse_table(const struct layout_table *raw, unsigned int number, size
 	attr.merge = (enum estate_merge)entry.merge;
 	attr.capacity = entry.capacity;
 	attr.durability = (enum estate_durability)entry.durability;
+	attr.flush_ms = entry.flush_ms;
 	attr.seed = entry.seed;
 	if (geometry_init(&result.geometry, &attr) || result.geometry.length != entry.length ||
 	    entry.offset % LAYOUT_PAGE || entry.offset < LAYOUT_TABLES || entry.offset > size ||

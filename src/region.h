@@ -48,9 +48,14 @@ void region_destroy(struct region *region);
  * @entries is where its owner counts for others. Nobody sees it before
  * region_publish_table(); without that, the next call prepares another one.
  */
-int region_prepare_table(struct region *region, const struct region_identity *identity,
-			 const char *name, const struct geometry *geometry,
-			 struct region_table *table, uint64_t **entries);
+int region_prepare_table(struct region *region, const char *name, const struct geometry *geometry,
+			 uint32_t salt, struct region_table *table, uint64_t **entries);
+
+/* The salt of a new table: unlike any other's, and any other life's. */
+uint32_t region_salt(const struct region_identity *identity, const char *name);
+
+/* A directory entry, as it is written: with its CRC. */
+void region_describe_table(const struct region_table *table, struct layout_table *raw);
 void region_publish_table(struct region *region, const struct region_table *table);
 
 static inline struct layout_header *region_header(const struct region *region)

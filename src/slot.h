@@ -73,19 +73,68 @@ ENTRY_INLINE int slot_find(const struct estate_table *table, const struct entry_
 	return 0;
 }
 
+/* The larger part of an entry that a copy can be. */
+#define SLOT_WORDS_MAX ((sizeof(struct layout_copy) + ESTATE_KEY_MAX + GEOMETRY_INLINE_MAX) / 8)
+
+/* What was written to a slot is to reach persistent memory some day. */
+static inline void slot_soil(const struct estate_table *table, uint32_t number)
+{
+	if (unlikely(table->dirty != NULL))
+		__atomic_store_n(table->dirty + number, 1, __ATOMIC_RELEASE);
+}
+
+/* The version that @copy is, made aside, becomes the slot's next one. */
+static inline void slot_show(const struct estate_table *table, const struct slot *slot,
+			     const struct layout_copy *copy)
+{
+	size_t words = (sizeof(*copy) + table->geometry.key_room +
+			(META_INLINE_LENGTH(copy->meta) + 7) / 8 * 8) /
+		       8;
+	uint64_t *to = (uint64_t *)slot_older(table, slot);
+
+	for (size_t i = 0; i < words; i++)
+		shared_store(to + i, ((const uint64_t *)copy)[i]);
+	tag_store(slot->tag, tag_load(slot->tag) ^ TAG_CURRENT);
+}
+
+/* Persistent first, then shown: what somebody has read does not go back. */
+static __attribute__((noinline)) int slot_persist(struct estate_table *table,
+						  const struct slot *slot, const uint64_t *key,
+						  uint32_t key_crc, uint64_t stamp, uint32_t meta,
+						  const uint64_t *value)
+{
+	uint64_t words[SLOT_WORDS_MAX];
+	struct layout_copy *copy = (struct layout_copy *)words;
+	const struct layout_copy *const copies[] = { copy };
+	int error;
+
+	entry_store(copy, slot->number, key, key_crc, stamp, meta, value,
+		    table->geometry.key_room / 8);
+	error = table->persist(table, 1, &slot->number, copies);
+	if (!error)
+		slot_show(table, slot, copy);
+	return error;
+}
+
 /*
  * Write the next version of a slot, into its older copy, and make it current.
- * Of a table with extents, @value is the descriptor.
+ * Of a table with extents, @value is the descriptor. 0, or what persisting it says;
+ * nothing was changed then.
  */
-ENTRY_INLINE void slot_publish(struct estate_table *table, const struct slot *slot,
-			       const uint64_t *key, uint32_t key_crc, uint32_t meta,
-			       const uint64_t *value, uint32_t key_words)
+ENTRY_INLINE int slot_publish(struct estate_table *table, const struct slot *slot,
+			      const uint64_t *key, uint32_t key_crc, uint32_t meta,
+			      const uint64_t *value, uint32_t key_words)
 {
 	uint64_t last = shared_load(&slot_current(table, slot)->stamp);
+	uint64_t stamp = clock_stamp(table->clock, last);
 
-	entry_store(slot_older(table, slot), slot->number, key, key_crc,
-		    clock_stamp(table->clock, last), meta, value, key_words);
+	if (unlikely(table->persist != NULL))
+		return slot_persist(table, slot, key, key_crc, stamp, meta, value);
+	entry_store(slot_older(table, slot), slot->number, key, key_crc, stamp, meta, value,
+		    key_words);
 	tag_store(slot->tag, tag_load(slot->tag) ^ TAG_CURRENT);
+	slot_soil(table, slot->number);
+	return 0;
 }
 
 /* The inline value of the current copy, zeros beyond it; returns its length. */

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "membership.h"
+#include "pool.h"
 #include "region.h"
 #include "table.h"
 
@@ -17,6 +18,8 @@ struct estate {
 	struct region region; /* of an observer: no memory */
 	struct clock clock;
 	struct group *group;
+	struct pool *pool; /* NULL: none */
+	struct estate_recovery recovery;
 	unsigned int views; /* that are open */
 
 	pthread_mutex_t lock; /* over what follows */

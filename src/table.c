@@ -6,6 +6,7 @@
 #include "whole.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* Of all tags, then all locks. */
 static size_t sidecar_bytes(const struct geometry *geometry)
@@ -49,6 +50,7 @@ void table_destroy(struct estate_table *table)
 {
 	if (!table->buckets)
 		return;
+	free(table->dirty);
 	mapping_free(table->tags, sidecar_bytes(&table->geometry));
 	extent_pool_destroy(&table->extents);
 }

@@ -25,6 +25,14 @@ typedef int table_put_fn(struct estate_table *table, const void *key, size_t key
 typedef int table_add_fn(struct estate_table *table, const void *key, size_t key_length,
 			 const void *deltas);
 
+/*
+ * Make the next versions of @count slots persistent, before anybody can read them:
+ * all of them with one drain. @copies: as they will be in the region, without
+ * what need not be there. The caller has the keys' locks. 0, or -EIO with a sentence.
+ */
+typedef int table_persist_fn(struct estate_table *table, unsigned int count, const uint32_t *slots,
+			     const struct layout_copy *const *copies);
+
 struct estate_table {
 	table_get_fn *get; /* the best there is for a table of this shape */
 	table_get_batch_fn *get_batch; /* of at most TABLE_BATCH keys */
@@ -40,6 +48,9 @@ struct estate_table {
 	struct clock *clock;
 	uint64_t *directory_entries; /* the count of entries that others see */
 	struct extent_pool extents;
+	table_persist_fn *persist; /* NULL: nothing waits for persistent memory */
+	uint8_t *dirty; /* one per slot: changed, and not persistent yet; NULL: nobody asks */
+	struct mirror *mirror; /* in the instance's pool; NULL: there is none */
 	struct estate *es;
 	unsigned int number; /* of the tables of @es, in the order they were opened */
 	estate_reduce_fn *custom;

@@ -63,29 +63,35 @@ static void release_entry(struct estate_table *table)
 	shared_store(table->directory_entries, entries);
 }
 
-/*
- * A slot for a new key; NO_SLOT: the table is full. One that is @far goes into
- * the home's chain when its first version is in it, not before: a reader must
- * not meet a slot in a chain that says nothing of whose it is.
- */
-static uint32_t claim(struct estate_table *table, const struct entry_key *key, uint64_t home,
-		      int *far)
+int write_claim(struct estate_table *table, struct write_target *target)
 {
-	uint16_t fingerprint = sidecar_fingerprint(key->hash);
+	uint16_t fingerprint = sidecar_fingerprint(target->key->hash);
 	uint32_t slot;
 
-	*far = 0;
 	if (!reserve_entry(table))
-		return NO_SLOT;
-	slot = claim_near(table, home, fingerprint);
-	if (slot != NO_SLOT)
-		return slot;
-	*far = 1;
-	return claim_far(table, home, fingerprint);
+		return table_refuse_full(table);
+	slot = claim_near(table, target->home, fingerprint);
+	target->far = slot == NO_SLOT;
+	if (target->far)
+		slot = claim_far(table, target->home, fingerprint);
+	target->slot = slot_at(table, slot);
+	return 0;
 }
 
-static void join_chain(struct estate_table *table, struct write_target *target)
+void write_unclaim(struct estate_table *table, const struct write_target *target)
 {
+	tag_free(target->slot.tag);
+	release_entry(table);
+}
+
+/*
+ * A far slot goes into the home's chain when its first version is in it, not
+ * before: a reader must not meet a slot in a chain that says nothing of whose it is.
+ */
+void write_claimed(struct estate_table *table, struct write_target *target)
+{
+	if (likely(!target->far))
+		return;
 	chain_push(table, target->home, target->slot.number);
 	target->lock |= SIDECAR_CHAIN;
 	__atomic_store_n(table->locks + target->home, target->lock | SIDECAR_LOCKED,
@@ -136,20 +142,22 @@ ENTRY_INLINE int publish(struct estate_table *table, struct write_target *target
 			 const uint64_t *value, size_t length, uint32_t key_words)
 {
 	const struct entry_key *key = target->key;
-	int far = 0;
+	int error;
 
 	if (unlikely(!target->found)) {
-		uint32_t number = claim(table, key, target->home, &far);
-
-		if (number == NO_SLOT)
-			return table_refuse_full(table);
-		target->slot = slot_at(table, number);
+		error = write_claim(table, target);
+		if (error)
+			return error;
 	}
-	slot_publish(table, &target->slot, key->words, key->crc,
-		     META(key->length, length, META_LIVE), value, key_words);
-	if (unlikely(far))
-		join_chain(table, target);
-	return 0;
+	error = slot_publish(table, &target->slot, key->words, key->crc,
+			     META(key->length, length, META_LIVE), value, key_words);
+	if (likely(target->found))
+		return error;
+	if (error)
+		write_unclaim(table, target);
+	else
+		write_claimed(table, target);
+	return error;
 }
 
 /* Change an inline value. @needs_old: a constant, whether @how looks at what was there. */
@@ -378,6 +386,7 @@ ENTRY_INLINE void whole_publish(struct estate_table *table, const struct entry_k
 		shared_store(words + 1, key->words[1]);
 	shared_store_few(words + key_words, value, value_words);
 	tag_store(target->tag, (uint16_t)(target->tagged ^ TAG_CURRENT));
+	slot_soil(table, target->slot);
 	sidecar_unlock(target->lock, target->word);
 }
 
@@ -450,6 +459,12 @@ int estate_put_batch(struct estate_table *table, unsigned int count, const void 
 		for (unsigned int i = 0; i < n; i++) {
 			uint64_t home = geometry_home(&table->geometry, ready[i].hash);
 			prefetch_match(table, &ready[i], home);
+		}
+		if (unlikely(table->persist && !table->geometry.blocks)) {
+			written += write_batch_persistent(
+				table, n, ready, (const char *)values + start * value_length,
+				value_length, status + start);
+			continue;
 		}
 		for (unsigned int i = 0; i < n; i++) {
 			status[start + i] = put(table, &ready[i],
@@ -547,6 +562,7 @@ void table_choose_writes(struct estate_table *table, int any)
 	uint32_t key_words = table->geometry.key_size / 8;
 	uint32_t value_words = table->geometry.value_size / 8;
 
+	any |= table->persist != NULL;
 	table->put = any ? put_any : puts[key_words - 1][value_words - 1];
 	table->add = any || (type != ESTATE_U64 && type != ESTATE_I64)
 			     ? add_any
@@ -630,6 +646,7 @@ int estate_update(struct estate_table *table, const void *key, size_t key_length
 
 int estate_delete(struct estate_table *table, const void *key, size_t key_length)
 {
+	const struct layout_copy *gone;
 	struct layout_extent extent = { 0 };
 	struct write_target target;
 	struct entry_key ready;
@@ -646,8 +663,15 @@ int estate_delete(struct estate_table *table, const void *key, size_t key_length
 	if (table->geometry.blocks)
 		extent = slot_extent(table, &target.slot);
 	/* A deleted key has no value: of length 0, wherever it is. */
-	slot_publish(table, &target.slot, ready.words, ready.crc, META(ready.length, 0, 0),
-		     ready.words, table->geometry.key_room / 8);
+	gone = slot_older(table, &target.slot);
+	error = slot_publish(table, &target.slot, ready.words, ready.crc, META(ready.length, 0, 0),
+			     ready.words, table->geometry.key_room / 8);
+	if (unlikely(error)) {
+		unlock_key(table, &target);
+		return error;
+	}
+	/* Should the key come back to another slot, it is later than all that was here. */
+	clock_raise(table->clock, shared_load(&gone->stamp));
 	if (table->geometry.blocks)
 		extent_free(&table->extents, (uint32_t)extent.block);
 	if (target.lock & SIDECAR_CHAIN) {

@@ -19,6 +19,7 @@ struct write_target {
 	uint32_t lock; /* the word to unlock the home with */
 	uint32_t block; /* of a table with extents: for the new value; see write_take() */
 	int found;
+	int far; /* a new slot is in neither of the two buckets */
 	struct slot slot;
 };
 
@@ -37,6 +38,22 @@ static inline void write_give_back(struct estate_table *table, uint32_t block)
 	if (table->geometry.blocks)
 		extent_free(&table->extents, block);
 }
+
+/*
+ * A slot for a target's new key. 0, or -ENOSPC with a sentence. When its first
+ * version is in it, write_claimed(); if that failed, write_unclaim().
+ */
+int write_claim(struct estate_table *table, struct write_target *target);
+void write_claimed(struct estate_table *table, struct write_target *target);
+void write_unclaim(struct estate_table *table, const struct write_target *target);
+
+/*
+ * Put @count keys, at most TABLE_BATCH, into a table that persists before it
+ * returns: as many at a time as there can be with one drain. As estate_put_batch().
+ */
+int write_batch_persistent(struct estate_table *table, unsigned int count,
+			   const struct entry_key *keys, const char *values, size_t value_length,
+			   int *status);
 
 /* Change the target's value, or make an entry for it. target->block is used, or given back. */
 int write_change(struct estate_table *table, struct write_target *target, change_fn *how,

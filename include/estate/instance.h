@@ -52,6 +52,13 @@ struct estate;
  *	what a table needs. Memory is taken when a table is opened, not before; but
  *	for RDMA all of the region is registered, and so taken and locked, at once
  * @flags: 0 or ESTATE_OBSERVER
+ * @pool: where this instance keeps its durable tables: a file, on a file system
+ *	with DAX or any other, or a DAX device (/dev/daxX.Y); NULL for nowhere.
+ *	Made with mode 0600 if it is not there. One that is there makes this
+ *	instance go on as the one that it was: with its UUID, the next epoch, and
+ *	all tables of the pool, open; estate_recovery() tells what came back
+ * @pool_size: bytes of a new pool file, 0 for as many as the region has. A durable
+ *	table takes as much of the pool as of the region
  */
 struct estate_attr {
 	size_t size;
@@ -61,6 +68,8 @@ struct estate_attr {
 	const char *listen;
 	size_t region_size;
 	unsigned int flags;
+	const char *pool;
+	size_t pool_size;
 };
 
 #define ESTATE_ATTR_INIT                           \
@@ -92,6 +101,12 @@ struct estate_attr {
  *	-ENOTSUP	the CPU lacks the CRC32C instruction, or the registry's
  *		kind is unknown to this build, or it has no RDMA
  *	-ENODEV	no RDMA device has the address @listen
+ *	-EBUSY	another process has the pool open
+ *	-EBADMSG	the pool is damaged, or no pool: estate_pool_salvage() takes out
+ *		what can be saved
+ *	-EPROTO	the pool was made by another version of the library
+ *	-EPERM	the pool is of another instance, or of another group
+ *	-ENOSPC	no room for the pool, or the region is too small for its tables
  *	-ENOMEM	no memory for the region, or the process may not lock so much
  *		(RLIMIT_MEMLOCK)
  *	or what the failed system call said.
@@ -112,14 +127,63 @@ ESTATE_API int estate_open(const struct estate_attr *attr, struct estate **es);
  * @es: the instance, or NULL
  *
  * Tells the group that this instance left, and frees all that belongs to it,
- * its tables included. Views must be closed first.
+ * its tables included. Views must be closed first. Durable tables are in the pool
+ * when it returns 0.
  *
  * Thread safety: no other thread may be in a call with @es or its tables.
  *
  * Return: 0, or
  *	-EBUSY	a view of @es is still open; nothing was done
+ *	-EIO	the instance is closed, but the pool could not be written: what was
+ *		persistent before still is
  */
 ESTATE_API int estate_close(struct estate *es);
+
+/**
+ * struct estate_recovery - what came back from a pool
+ * @found: 1 if there was a pool, 0 if it was made
+ * @tables: how many tables
+ * @entries: and entries in them, live ones
+ * @bytes: that were read and checked
+ * @microseconds: that it took
+ * @threads: that did it
+ */
+struct estate_recovery {
+	int found;
+	unsigned int tables;
+	uint64_t entries;
+	uint64_t bytes;
+	uint64_t microseconds;
+	unsigned int threads;
+};
+
+/**
+ * estate_recovery - what estate_open() brought back from the pool
+ * @es: the instance
+ * @recovery: set to what came back; zeros without a pool
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0, or
+ *	-EINVAL	a NULL pointer
+ */
+ESTATE_API int estate_recovery(const struct estate *es, struct estate_recovery *recovery);
+
+/**
+ * estate_sync - make everything persistent that was written before
+ * @es: the instance
+ *
+ * A barrier over all durable tables: what calls had written when this one began
+ * is in the pool when it returns, whatever the tables' durability.
+ *
+ * Thread safety: any thread; writers need not stop.
+ *
+ * Return: 0, or
+ *	-EINVAL	@es is NULL
+ *	-EIO	the pool could not be written: nothing since the last success is
+ *		known to be persistent
+ */
+ESTATE_API int estate_sync(struct estate *es);
 
 /** enum estate_member_state - how a member is doing, seen from here */
 enum estate_member_state {
@@ -131,7 +195,7 @@ enum estate_member_state {
 /**
  * struct estate_member - a member of the group
  * @name: its name, "" while it is not known
- * @uuid: who it is: a new one at every start, as long as nothing is persistent
+ * @uuid: who it is: a new one at every start without a pool, and the pool's with one
  * @epoch: which life of it this is: grows at every restart
  * @pid: its process, 0 while it is not known
  * @self: 1 if it is this instance

@@ -52,9 +52,18 @@ enum estate_merge {
 	ESTATE_MERGE_CUSTOM, /* struct estate_table_attr's @custom */
 };
 
-/** enum estate_durability - when an entry reaches persistent memory */
+/**
+ * enum estate_durability - when an entry reaches persistent memory
+ *
+ * All but the first need an instance with a pool (struct estate_attr's @pool),
+ * and are that instance's own matter: others may have the same table with another
+ * one. estate_sync() and estate_close() persist everything of such tables.
+ */
 enum estate_durability {
-	ESTATE_DURABILITY_NONE, /* never; the only one in this version */
+	ESTATE_DURABILITY_NONE, /* never */
+	ESTATE_DURABILITY_ON_LEAVE, /* by estate_sync() and estate_close() */
+	ESTATE_DURABILITY_PERIODIC, /* in the background, at least every @flush_ms */
+	ESTATE_DURABILITY_BEFORE_RETURN, /* before the call returns, and before anybody reads it */
 };
 
 /**
@@ -103,12 +112,16 @@ typedef int estate_reduce_fn(const struct estate_value *values, unsigned int cou
  * @custom: the reducer of ESTATE_MERGE_CUSTOM
  * @custom_arg: its argument
  * @capacity: how many entries it takes; one more is -ENOSPC
- * @durability: ESTATE_DURABILITY_NONE
+ * @durability: when an entry reaches this instance's pool
+ * @flush_ms: of ESTATE_DURABILITY_PERIODIC: what is lost by a crash is at most
+ *	this old, and what the last flush took; 0 for 100
  * @seed: of the hash. Where strangers choose keys (a flow table), a random
  *	number that all instances share keeps them from choosing colliding ones
  *
- * All but @custom, @custom_arg must be the same on every instance: a member
- * whose table of the same name differs is reported as missing by global reads.
+ * All but @custom, @custom_arg, @durability and @flush_ms must be the same on
+ * every instance: a member whose table of the same name differs is reported as
+ * missing by global reads. A table that came back from a pool has the durability
+ * that it had.
  */
 struct estate_table_attr {
 	size_t size;
@@ -120,6 +133,7 @@ struct estate_table_attr {
 	void *custom_arg;
 	size_t capacity;
 	enum estate_durability durability;
+	unsigned int flush_ms;
 	uint64_t seed;
 };
 
@@ -154,12 +168,14 @@ ESTATE_API size_t estate_table_bytes(const struct estate_table_attr *attr);
  *
  * Return: 0, or
  *	-EINVAL	a NULL pointer, a bad name, or a field that is not valid
- *	-EEXIST	this instance has a table of this name and another geometry
+ *	-EEXIST	this instance has a table of this name and another geometry, or
+ *		durability
  *	-ENOENT	@attr is NULL and nobody has the table
- *	-ENOSPC	the region has not enough room left, or the directory is full
+ *	-ENOSPC	the region or the pool has not enough room left, or the directory is full
  *		(ESTATE_TABLES_MAX tables)
  *	-ENOMEM	the machine has no memory for it
- *	-ENOTSUP	the durability needs what this build does not have
+ *	-ENOTSUP	the durability needs a pool, and the instance has none
+ *	-EIO	the pool could not be written
  *
  * Example:
  *	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;

@@ -54,7 +54,8 @@ static void add_table(struct region *region, const struct region_identity *ident
 	attr.value_count = value_size;
 	attr.capacity = capacity;
 	if (geometry_init(&geometry, &attr) ||
-	    region_prepare_table(region, identity, name, &geometry, &place, &entries) ||
+	    region_prepare_table(region, name, &geometry, region_salt(identity, name), &place,
+				 &entries) ||
 	    table_init(table, &geometry, place.salt, region->memory + place.offset, &clock,
 		       entries))
 		abort();

@@ -101,8 +101,8 @@ static void test_directory_is_renewed(void **state)
 	assert_int_equal(region_find_table(pair.member.peer.memory, SIDE_REGION, "t", &found),
 			 -ENOENT);
 	assert_ok(geometry_init(&geometry, &attr));
-	assert_ok(region_prepare_table(&pair.owner.region, &pair.owner.identity, "t", &geometry,
-				       &table, &entries));
+	assert_ok(region_prepare_table(&pair.owner.region, "t", &geometry,
+				       region_salt(&pair.owner.identity, "t"), &table, &entries));
 	region_publish_table(&pair.owner.region, &table);
 	since = clock_monotonic_us();
 	operations->renew(pair.reader.transport);
@@ -111,8 +111,8 @@ static void test_directory_is_renewed(void **state)
 	assert_true(operations->renewed(pair.reader.transport, since));
 	assert_ok(region_find_table(pair.member.peer.memory, SIDE_REGION, "t", &found));
 	/* Without being asked, too: the header counts it. */
-	assert_ok(region_prepare_table(&pair.owner.region, &pair.owner.identity, "u", &geometry,
-				       &table, &entries));
+	assert_ok(region_prepare_table(&pair.owner.region, "u", &geometry,
+				       region_salt(&pair.owner.identity, "u"), &table, &entries));
 	region_publish_table(&pair.owner.region, &table);
 	side_pass(100000);
 	assert_ok(region_find_table(pair.member.peer.memory, SIDE_REGION, "u", &found));
@@ -136,8 +136,8 @@ static void test_renewed_from_the_start(void **state)
 	attr.capacity = 16;
 	pair_open(&pair);
 	assert_ok(geometry_init(&geometry, &attr));
-	assert_ok(region_prepare_table(&pair.owner.region, &pair.owner.identity, "t", &geometry,
-				       &table, &entries));
+	assert_ok(region_prepare_table(&pair.owner.region, "t", &geometry,
+				       region_salt(&pair.owner.identity, "t"), &table, &entries));
 	fake_pass(100000);
 	pair.reader.operations->tick(pair.reader.transport, clock_monotonic_us());
 	region_publish_table(&pair.owner.region, &table);

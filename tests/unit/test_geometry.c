@@ -75,8 +75,8 @@ static void test_refused(void **state)
 	ACCEPTED(capacity, (size_t)1 << 31);
 	REFUSED(merge, (enum estate_merge)6, -EINVAL, "merge rule 6");
 	REFUSED(merge, (enum estate_merge) - 1, -EINVAL, "merge rule -1");
-	REFUSED(durability, (enum estate_durability)1, -ENOTSUP, "durability 1");
-	REFUSED(durability, (enum estate_durability) - 1, -ENOTSUP, "durability -1");
+	REFUSED(durability, (enum estate_durability)4, -EINVAL, "durability 4");
+	REFUSED(durability, (enum estate_durability) - 1, -EINVAL, "durability -1");
 	assert_int_equal(estate_table_bytes(NULL), 0);
 	assert_non_null(strstr(estate_errormsg(), "NULL"));
 }

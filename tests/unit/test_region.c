@@ -41,7 +41,8 @@ static void publish(struct region *region, const char *name, size_t capacity,
 	struct geometry geometry = geometry_of(capacity);
 	uint64_t *entries;
 
-	assert_ok(region_prepare_table(region, &identity, name, &geometry, table, &entries));
+	assert_ok(region_prepare_table(region, name, &geometry, region_salt(&identity, name), table,
+				       &entries));
 	region_publish_table(region, table);
 	*entries = capacity / 2;
 }
@@ -152,7 +153,8 @@ static void test_tables(void **state)
 	assert_ok(region_create(&region, &identity, 1 << 20));
 	assert_int_equal(region_find_table(region.memory, region.size, "a", &found), -ENOENT);
 	/* Prepared and not published: nobody sees it, and the next one takes its place. */
-	assert_ok(region_prepare_table(&region, &identity, "lost", &geometry, &found, &entries));
+	assert_ok(region_prepare_table(&region, "lost", &geometry, region_salt(&identity, "lost"),
+				       &found, &entries));
 	assert_int_equal(region_tables(region.memory), 0);
 	assert_int_equal(region_find_table(region.memory, region.size, "lost", &found), -ENOENT);
 	publish(&region, "a", 100, &made[0]);
@@ -201,10 +203,11 @@ static void test_salts(void **state)
 	others[0].epoch++;
 	others[1].uuid[15]++;
 	assert_ok(region_create(&region, &identity, 1 << 20));
-	assert_ok(region_prepare_table(&region, &identity, "t", &geometry, &table, &entries));
+	assert_ok(region_prepare_table(&region, "t", &geometry, region_salt(&identity, "t"), &table,
+				       &entries));
 	for (int i = 0; i < 2; i++) {
-		assert_ok(region_prepare_table(&region, &others[i], "t", &geometry, &other,
-					       &entries));
+		assert_ok(region_prepare_table(&region, "t", &geometry,
+					       region_salt(&others[i], "t"), &other, &entries));
 		assert_int_not_equal(table.salt, other.salt);
 	}
 	region_destroy(&region);
@@ -223,7 +226,8 @@ static void test_full(void **state)
 	geometry = geometry_of(2000);
 	snprintf(figure, sizeof(figure), "at least %llu",
 		 (unsigned long long)(LAYOUT_TABLES + geometry.length));
-	assert_error(region_prepare_table(&region, &identity, "t", &geometry, &table, &entries),
+	assert_error(region_prepare_table(&region, "t", &geometry, region_salt(&identity, "t"),
+					  &table, &entries),
 		     -ENOSPC, figure);
 	assert_int_equal(table.offset, 4711);
 	assert_null(entries);
@@ -231,7 +235,8 @@ static void test_full(void **state)
 	geometry = geometry_of(1);
 	snprintf(figure, sizeof(figure), "at least %llu",
 		 (unsigned long long)(region.size + geometry.length));
-	assert_error(region_prepare_table(&region, &identity, "u", &geometry, &table, &entries),
+	assert_error(region_prepare_table(&region, "u", &geometry, region_salt(&identity, "u"),
+					  &table, &entries),
 		     -ENOSPC, figure);
 	region_destroy(&region);
 }
@@ -252,7 +257,8 @@ static void test_too_many(void **state)
 		snprintf(name, sizeof(name), "t%d", i);
 		publish(&region, name, 1, &table);
 	}
-	assert_error(region_prepare_table(&region, &identity, "u", &geometry, &table, &entries),
+	assert_error(region_prepare_table(&region, "u", &geometry, region_salt(&identity, "u"),
+					  &table, &entries),
 		     -ENOSPC, "64 tables");
 	while (!region_next_table(region.memory, region.size, &index, &table))
 		count++;
@@ -402,7 +408,7 @@ static void test_damaged_directory(void **state)
 	EXPECT_BAD(value_count, UINT32_MAX, "fit");
 	EXPECT_BAD(merge, 6, "fit");
 	EXPECT_BAD(merge, UINT32_MAX, "fit");
-	EXPECT_BAD(durability, 1, "fit");
+	EXPECT_BAD(durability, 4, "fit");
 	EXPECT_BAD(name[0], 0, "damaged");
 	EXPECT_BAD(name[0], '.', "damaged");
 	EXPECT_BAD(name[0], '/', "damaged");

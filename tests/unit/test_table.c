@@ -116,8 +116,8 @@ static void test_open_arguments(void **state)
 	assert_error(estate_table_open(f->es, "x", NULL, &table), -ENOENT, "x");
 	assert_error(estate_table_open(f->observer, "x", NULL, &table), -ENOENT, "x");
 	attr = counters_attr();
-	attr.durability = (enum estate_durability)1;
-	assert_error(estate_table_open(f->es, "x", &attr, &table), -ENOTSUP, "durability");
+	attr.durability = ESTATE_DURABILITY_BEFORE_RETURN;
+	assert_error(estate_table_open(f->es, "x", &attr, &table), -ENOTSUP, "pool");
 	attr = counters_attr();
 	attr.merge = ESTATE_MERGE_CUSTOM;
 	assert_error(estate_table_open(f->es, "x", &attr, &table), -EINVAL, "custom is NULL");

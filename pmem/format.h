@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A pool, byte by byte. It is laid out as a region is (src/layout.h): directory
+ * and tables are where a region has them, and slots and extents are the same, but
+ * that there are no overflow chains: who reads a pool reads all of it. Only the
+ * first page is another one. doc/design.md explains it; change FORMAT_VERSION
+ * with anything here.
+ */
+#ifndef FORMAT_H
+#define FORMAT_H
+
+#include "layout.h"
+#include "region.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FORMAT_MAGIC 0x314c4f4f50545345ull /* "ESTPOOL1" */
+#define FORMAT_VERSION 1u
+
+/* At offset 0. Written once; @magic last: while it is 0, there is no pool. */
+struct format_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t crc; /* over the fields below */
+	uint32_t layout_version; /* of what is like a region */
+	uint32_t reserved;
+	uint64_t size;
+	uint8_t uuid[16];
+	char group[ESTATE_NAME_MAX];
+	char name[ESTATE_NAME_MAX];
+};
+static_assert(sizeof(struct format_header) == 176, "the header is a format");
+
+enum format_state {
+	FORMAT_OPEN = 1, /* a life began, and did not end in order */
+	FORMAT_CLOSED = 2,
+};
+
+/* What changes: two copies, of which the older is overwritten. */
+struct format_life {
+	uint64_t sequence; /* the higher of two valid ones counts */
+	uint64_t epoch;
+	uint32_t state; /* enum format_state */
+	uint32_t crc; /* over the fields above */
+};
+
+#define FORMAT_LIFE 1024 /* offset of the first */
+#define FORMAT_LIFE_STRIDE 512
+
+/*
+ * Entries of the directory are written without their names' first word, which
+ * follows when all the rest is there: while it is 0, there is no such table.
+ */
+
+/* Whether @memory, @size bytes, is a pool of this version. 0; -ENOENT: zeros; -EBADMSG, -EPROTO, sentence. */
+int format_check(const void *memory, size_t size, const char *path);
+void format_seal(struct format_header *header);
+
+/* The newest valid life; which of the two it is in *@which. 0 or -EBADMSG with a sentence. */
+int format_life(const void *memory, const char *path, struct format_life *life,
+		unsigned int *which);
+void format_seal_life(struct format_life *life);
+
+/* Entry @number of the directory: 0, -ENOENT if there is none, -EBADMSG with a sentence. */
+int format_table(const void *memory, size_t size, unsigned int number, const char *path,
+		 struct region_table *table);
+
+#endif

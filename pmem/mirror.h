@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A table in a pool. A slot there has two copies as well, but its own order of
+ * them: not each version of the region's comes here, and the one that does
+ * overwrites the older of those that are here. So a crash at any point leaves the
+ * last version that was drained. In the same way values in extents have blocks of
+ * their own here: one that an entry leaves is not used again before the entry's
+ * next version has been drained.
+ */
+#ifndef MIRROR_H
+#define MIRROR_H
+
+#include "extent.h"
+#include "persist.h"
+#include "table.h"
+
+#include <pthread.h>
+
+#define MIRROR_NO_BLOCK UINT32_MAX
+
+/* Blocks that may wait for a drain before they are free: less than are spare. */
+#define MIRROR_LEFT_MAX 4
+
+struct mirror {
+	struct estate_table *table;
+	struct persist *persist;
+	int *failed; /* the pool's: nothing is written any more */
+	unsigned char *buckets;
+	uint8_t *current; /* one per slot: which of the pool's two copies is the newer one */
+
+	/* Of tables with extents. */
+	struct extent_pool blocks;
+	uint32_t *block; /* one per slot: that of the newer copy, or MIRROR_NO_BLOCK */
+	unsigned char *value; /* room for one, of whoever flushes */
+
+	pthread_mutex_t flushing; /* one round at a time */
+	unsigned int left_count;
+	uint32_t left[MIRROR_LEFT_MAX];
+	uint64_t due_us; /* of periodic ones: when the next round begins */
+};
+
+/* Of a table of the pool at @buckets; every slot is free. 0 or -ENOMEM with a sentence. */
+int mirror_init(struct mirror *mirror, struct estate_table *table, struct persist *persist,
+		unsigned char *buckets, int *failed);
+void mirror_destroy(struct mirror *mirror);
+
+/* Tie it to its table: from now on what is written there comes here. 0 or -ENOMEM. */
+int mirror_attach(struct mirror *mirror);
+
+static inline struct layout_copy *mirror_copy(const struct mirror *mirror, uint32_t slot,
+					      unsigned int copy)
+{
+	const struct geometry *geometry = &mirror->table->geometry;
+
+	return (struct layout_copy *)(mirror->buckets +
+				      geometry_bucket_offset(geometry, slot / LAYOUT_SLOTS) +
+				      geometry_copy_offset(geometry, slot % LAYOUT_SLOTS, copy));
+}
+
+/* Write @copy, of an entry whose lock one has, and drain. 0 or -EIO with a sentence. */
+int mirror_write(struct mirror *mirror, uint32_t slot, const struct layout_copy *copy);
+
+/* Everything that was written before the call. 0 or -EIO with a sentence. */
+int mirror_flush(struct mirror *mirror);
+
+#endif

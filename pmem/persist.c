@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* By libpmem (pmem_flush(3), pmem_memmove_persist(3)). */
+#include "persist.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpmem.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int lock(int fd, const char *path)
+{
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return error_set(
+			-EBUSY, "pool %s: another process has it open: \"fuser -v %s\" tells which",
+			path, path);
+	return error_set(-errno, "pool %s: flock: %m", path);
+}
+
+/* A file that has nothing in it yet gets its size, and all of its blocks. */
+static int enlarge(int fd, const char *path, size_t size)
+{
+	struct stat status;
+	int error;
+
+	if (fstat(fd, &status))
+		return error_set(-errno, "pool %s: fstat: %m", path);
+	if (S_ISCHR(status.st_mode) || (S_ISREG(status.st_mode) && status.st_size))
+		return 0;
+	if (!S_ISREG(status.st_mode))
+		return error_set(-EINVAL, "pool %s: neither a file nor a DAX device", path);
+	error = posix_fallocate(fd, 0, (off_t)size);
+	if (error) {
+		ftruncate(fd, 0);
+		return error_set(-error, "pool %s: no room for its %zu bytes: %s", path, size,
+				 strerror(error));
+	}
+	return 0;
+}
+
+static int map(struct persist *persist, const char *path)
+{
+	persist->memory = pmem_map_file(path, 0, 0, 0, &persist->size, &persist->real);
+	if (persist->memory)
+		return 0;
+	return error_set(-errno, "pool %s: pmem_map_file: %s", path, pmem_errormsg());
+}
+
+int persist_open(struct persist *persist, const char *path, size_t size)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int error;
+
+	if (fd < 0)
+		return error_set(-errno, "pool %s: open: %m", path);
+	error = lock(fd, path);
+	if (!error)
+		error = enlarge(fd, path, size);
+	if (!error)
+		error = map(persist, path);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	persist->fd = fd;
+	return 0;
+}
+
+int persist_open_to_read(struct persist *persist, const char *path)
+{
+	/* pmem_map_file() asks for leave to write, and maps DAX devices as they want it. */
+	int error = map(persist, path);
+
+	if (error)
+		return error;
+	persist->fd = -1;
+	/* Nothing is written from here on, not by a mistake either. */
+	mprotect(persist->memory, persist->size, PROT_READ);
+	return 0;
+}
+
+void persist_close(struct persist *persist)
+{
+	pmem_unmap(persist->memory, persist->size);
+	if (persist->fd >= 0)
+		close(persist->fd);
+}
+
+static void stored(struct persist_batch *batch, unsigned char *to, size_t length)
+{
+	if (!batch->low || to < batch->low)
+		batch->low = to;
+	if (to + length > batch->high)
+		batch->high = to + length;
+}
+
+void persist_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
+{
+	if (batch->persist->real) {
+		pmem_memcpy(to, from, length, PMEM_F_MEM_NODRAIN);
+		return;
+	}
+	memcpy(to, from, length);
+	stored(batch, to, length);
+}
+
+void persist_zero(struct persist_batch *batch, void *to, size_t length)
+{
+	if (batch->persist->real) {
+		pmem_memset(to, 0, length, PMEM_F_MEM_NODRAIN);
+		return;
+	}
+	memset(to, 0, length);
+	stored(batch, to, length);
+}
+
+int persist_drain(struct persist_batch *batch)
+{
+	int error = 0;
+
+	if (batch->persist->real) {
+		pmem_drain();
+		return 0;
+	}
+	/* Of what lies between, the kernel writes only the pages that were changed. */
+	if (batch->low && pmem_msync(batch->low, (size_t)(batch->high - batch->low)))
+		error = error_set(-errno, "writing the pool: msync: %m");
+	*batch = persist_begin(batch->persist);
+	return error ? -EIO : 0;
+}

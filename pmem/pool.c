@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* A pool: whose it is, its lives, its directory, and the thread that flushes now and then. */
+#include "clock.h"
+#include "error.h"
+#include "format.h"
+#include "mirror.h"
+#include "pool.h"
+#include "recovery.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct pmem_pool {
+	struct pool base;
+	struct persist persist;
+	char *path;
+	char group[ESTATE_NAME_MAX];
+	char name[ESTATE_NAME_MAX];
+	struct format_life life; /* the last one written, in copy @life_copy */
+	unsigned int life_copy;
+	unsigned int tables;
+	uint64_t used; /* up to where tables are */
+	int failed;
+
+	pthread_mutex_t lock; /* over what follows, and growing */
+	pthread_cond_t changed;
+	unsigned int mirror_count;
+	struct mirror *mirrors[ESTATE_TABLES_MAX];
+	pthread_t flusher;
+	int flushing; /* there is that thread */
+	int stopping;
+};
+
+int pmem_pool_open(const struct pool_attr *attr, struct pool **result);
+
+static int next_table(const struct pool *base, unsigned int *index, struct region_table *table)
+{
+	const struct pmem_pool *pool = (const struct pmem_pool *)base;
+	int error =
+		format_table(pool->persist.memory, pool->persist.size, *index, pool->path, table);
+
+	if (!error)
+		++*index;
+	return error;
+}
+
+/* When the next periodic mirror is due; 0: none is. */
+static uint64_t next_due(const struct pmem_pool *pool)
+{
+	uint64_t due = 0;
+
+	for (unsigned int i = 0; i < pool->mirror_count; i++)
+		if (pool->mirrors[i]->due_us && (!due || pool->mirrors[i]->due_us < due))
+			due = pool->mirrors[i]->due_us;
+	return due;
+}
+
+static void wait_until(struct pmem_pool *pool, uint64_t due_us)
+{
+	const struct timespec until = { .tv_sec = (time_t)(due_us / 1000000),
+					.tv_nsec = (long)(due_us % 1000000) * 1000 };
+
+	if (due_us)
+		pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+	else
+		pthread_cond_wait(&pool->changed, &pool->lock);
+}
+
+static void *run_flusher(void *arg)
+{
+	struct pmem_pool *pool = arg;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->stopping) {
+		uint64_t now = clock_monotonic_us();
+		struct mirror *due = NULL;
+
+		for (unsigned int i = 0; i < pool->mirror_count && !due; i++)
+			if (pool->mirrors[i]->due_us && pool->mirrors[i]->due_us <= now)
+				due = pool->mirrors[i];
+		if (!due) {
+			wait_until(pool, next_due(pool));
+			continue;
+		}
+		due->due_us = now + (uint64_t)due->table->geometry.flush_ms * 1000;
+		pthread_mutex_unlock(&pool->lock);
+		/* If it fails, the pool has failed: whoever asks next is told. */
+		mirror_flush(due);
+		pthread_mutex_lock(&pool->lock);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+/* A signal is for the program's own threads. Lock held. */
+static int start_flusher(struct pmem_pool *pool)
+{
+	sigset_t all;
+	sigset_t before;
+	int error;
+
+	if (pool->flushing)
+		return 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&pool->flusher, NULL, run_flusher, pool);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		return error_set(-error, "starting the thread that flushes the pool: %s",
+				 strerror(error));
+	pthread_setname_np(pool->flusher, "estate-pool");
+	pool->flushing = 1;
+	return 0;
+}
+
+static void stop_flusher(struct pmem_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = 1;
+	pthread_cond_signal(&pool->changed);
+	pthread_mutex_unlock(&pool->lock);
+	if (pool->flushing)
+		pthread_join(pool->flusher, NULL);
+	pool->flushing = 0;
+}
+
+/* The mirror is ready: from now on writers know it, and the flusher. */
+static int attach(struct pmem_pool *pool, struct mirror *mirror)
+{
+	const struct geometry *geometry = &mirror->table->geometry;
+	int error = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	if (geometry->durability == ESTATE_DURABILITY_PERIODIC) {
+		mirror->due_us = clock_monotonic_us() + (uint64_t)geometry->flush_ms * 1000;
+		error = start_flusher(pool);
+	}
+	if (!error)
+		error = mirror_attach(mirror);
+	if (!error) {
+		pool->mirrors[pool->mirror_count++] = mirror;
+		pthread_cond_signal(&pool->changed);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return error;
+}
+
+static int make_mirror(struct pmem_pool *pool, struct estate_table *table, uint64_t offset,
+		       struct mirror **result)
+{
+	struct mirror *mirror = malloc(sizeof(*mirror));
+	int error;
+
+	if (!mirror)
+		return error_set(-ENOMEM, "table %s: no memory to keep it in a pool", table->name);
+	error = mirror_init(mirror, table, &pool->persist, pool->persist.memory + offset,
+			    &pool->failed);
+	if (error)
+		free(mirror);
+	else
+		*result = mirror;
+	return error;
+}
+
+static void free_mirror(struct mirror *mirror)
+{
+	mirror_destroy(mirror);
+	free(mirror);
+}
+
+static int recover(struct pool *base, unsigned int index, struct estate_table *table,
+		   struct estate_recovery *report)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+	struct region_table found;
+	struct mirror *mirror;
+	int error =
+		format_table(pool->persist.memory, pool->persist.size, index, pool->path, &found);
+
+	if (!error)
+		error = make_mirror(pool, table, found.offset, &mirror);
+	if (error)
+		return error;
+	error = recovery_run(mirror, report);
+	if (!error)
+		error = attach(pool, mirror);
+	if (error) {
+		free_mirror(mirror);
+		return error;
+	}
+	return 0;
+}
+
+/* What is there may be of a table that was never finished, or of whoever had the device before. */
+static int clear(struct pmem_pool *pool, uint64_t offset, uint64_t length)
+{
+	static const unsigned char zeros[LAYOUT_PAGE];
+	struct persist_batch batch = persist_begin(&pool->persist);
+
+	for (uint64_t done = 0; done < length; done += LAYOUT_PAGE) {
+		unsigned char *page = pool->persist.memory + offset + done;
+
+		if (memcmp(page, zeros, LAYOUT_PAGE))
+			persist_zero(&batch, page, LAYOUT_PAGE);
+	}
+	return persist_drain(&batch);
+}
+
+/* Describe a table: all but the first word of its name, and then that. */
+static int describe(struct pmem_pool *pool, const struct region_table *table)
+{
+	struct persist_batch batch = persist_begin(&pool->persist);
+	unsigned char *place = pool->persist.memory + LAYOUT_DIRECTORY +
+			       pool->tables * sizeof(struct layout_table);
+	struct layout_table raw;
+	int error;
+
+	region_describe_table(table, &raw);
+	persist_copy(&batch, place + 8, (unsigned char *)&raw + 8, sizeof(raw) - 8);
+	error = persist_drain(&batch);
+	if (error)
+		return error;
+	persist_copy(&batch, place, &raw, 8);
+	return persist_drain(&batch);
+}
+
+static int add_table(struct pool *base, struct estate_table *table)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+	struct region_table place = { .geometry = table->geometry,
+				      .offset = pool->used,
+				      .salt = table->salt };
+	struct mirror *mirror;
+	int error;
+
+	if (pool->tables == ESTATE_TABLES_MAX)
+		return error_set(-ENOSPC, "pool %s: it has %d tables already, no more fit",
+				 pool->path, ESTATE_TABLES_MAX);
+	if (table->geometry.length > pool->persist.size - pool->used)
+		return error_set(
+			-ENOSPC,
+			"table %s takes %llu bytes, the pool %s has %llu left of %zu: make "
+			"it anew with pool_size at least %llu (\"estate pool recover\" "
+			"keeps what is in it)",
+			table->name, (unsigned long long)table->geometry.length, pool->path,
+			(unsigned long long)(pool->persist.size - pool->used), pool->persist.size,
+			(unsigned long long)(pool->used + table->geometry.length));
+	strcpy(place.name, table->name);
+	error = clear(pool, place.offset, table->geometry.length);
+	if (!error)
+		error = describe(pool, &place);
+	if (error)
+		return error;
+	/* It is in the pool from here on, used or not. */
+	pool->tables++;
+	pool->used += table->geometry.length;
+	error = make_mirror(pool, table, place.offset, &mirror);
+	if (error)
+		return error;
+	error = attach(pool, mirror);
+	if (error)
+		free_mirror(mirror);
+	return error;
+}
+
+/* The next state of the instance's life, over the older of the two copies. */
+static int write_life(struct pmem_pool *pool, enum format_state state)
+{
+	struct persist_batch batch = persist_begin(&pool->persist);
+	struct format_life life = { .sequence = pool->life.sequence + 1,
+				    .epoch = pool->base.epoch,
+				    .state = state };
+	unsigned int copy = !pool->life_copy;
+	int error;
+
+	format_seal_life(&life);
+	persist_copy(&batch, pool->persist.memory + FORMAT_LIFE + (size_t)copy * FORMAT_LIFE_STRIDE,
+		     &life, sizeof(life));
+	error = persist_drain(&batch);
+	if (error)
+		return error;
+	pool->life = life;
+	pool->life_copy = copy;
+	return 0;
+}
+
+static int write_header(struct pmem_pool *pool)
+{
+	struct persist_batch batch = persist_begin(&pool->persist);
+	struct format_header header = { .magic = FORMAT_MAGIC, .size = pool->persist.size };
+	int error;
+
+	memcpy(header.uuid, pool->base.uuid, sizeof(header.uuid));
+	memcpy(header.group, pool->group, sizeof(header.group));
+	memcpy(header.name, pool->name, sizeof(header.name));
+	format_seal(&header);
+	persist_copy(&batch, pool->persist.memory + sizeof(header.magic),
+		     (unsigned char *)&header + sizeof(header.magic),
+		     sizeof(header) - sizeof(header.magic));
+	error = persist_drain(&batch);
+	if (error)
+		return error;
+	persist_copy(&batch, pool->persist.memory, &header.magic, sizeof(header.magic));
+	return persist_drain(&batch);
+}
+
+static int begin(struct pool *base)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+	int error = 0;
+
+	/* Whatever was in the directory's place before: nothing that is of this pool. */
+	if (base->fresh)
+		error = clear(pool, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
+	if (!error)
+		error = write_life(pool, FORMAT_OPEN);
+	if (!error && base->fresh)
+		error = write_header(pool);
+	return error;
+}
+
+static int sync_all(struct pool *base)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+	unsigned int count;
+	int error = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	count = pool->mirror_count;
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned int i = 0; i < count && !error; i++)
+		error = mirror_flush(pool->mirrors[i]);
+	return error;
+}
+
+static int end(struct pool *base)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+	int error;
+
+	stop_flusher(pool);
+	error = sync_all(base);
+	if (!error)
+		error = write_life(pool, FORMAT_CLOSED);
+	return error;
+}
+
+static void close_pool(struct pool *base)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+
+	stop_flusher(pool);
+	for (unsigned int i = 0; i < pool->mirror_count; i++)
+		free_mirror(pool->mirrors[i]);
+	persist_close(&pool->persist);
+	pthread_cond_destroy(&pool->changed);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->path);
+	free(pool);
+}
+
+static const struct pool_operations operations = {
+	.next_table = next_table,
+	.recover = recover,
+	.add_table = add_table,
+	.begin = begin,
+	.sync = sync_all,
+	.end = end,
+	.close = close_pool,
+};
+
+/* Whose pool is it? */
+static int check_owner(const struct pmem_pool *pool)
+{
+	const struct format_header *header = (const struct format_header *)pool->persist.memory;
+
+	if (!strcmp(header->group, pool->group) && !strcmp(header->name, pool->name))
+		return 0;
+	return error_set(-EPERM,
+			 "pool %s: it is of instance %s of group %s, this is %s of group %s: give "
+			 "each instance a pool of its own",
+			 pool->path, header->name, header->group, pool->name, pool->group);
+}
+
+/* Look at what is there. 0, with base.fresh set if there is nothing. */
+static int look(struct pmem_pool *pool)
+{
+	const struct format_header *header = (const struct format_header *)pool->persist.memory;
+	int error = format_check(pool->persist.memory, pool->persist.size, pool->path);
+
+	pool->used = LAYOUT_TABLES;
+	if (error == -ENOENT) {
+		pool->base.fresh = 1;
+		return 0;
+	}
+	if (!error)
+		error = check_owner(pool);
+	if (!error)
+		error = format_life(pool->persist.memory, pool->path, &pool->life,
+				    &pool->life_copy);
+	if (error)
+		return error;
+	memcpy(pool->base.uuid, header->uuid, sizeof(pool->base.uuid));
+	pool->base.epoch = pool->life.epoch;
+	for (;;) {
+		struct region_table table;
+
+		error = next_table(&pool->base, &pool->tables, &table);
+		if (error)
+			return error == -ENOENT ? 0 : error;
+		if (table.offset + table.geometry.length > pool->used)
+			pool->used = table.offset + table.geometry.length;
+	}
+}
+
+int pmem_pool_open(const struct pool_attr *attr, struct pool **result)
+{
+	struct pmem_pool *pool = calloc(1, sizeof(*pool));
+	pthread_condattr_t monotonic;
+	int error;
+
+	if (!pool)
+		return error_set(-ENOMEM, "pool %s: no memory", attr->path);
+	pool->base.operations = &operations;
+	pool->path = strdup(attr->path);
+	if (!pool->path) {
+		free(pool);
+		return error_set(-ENOMEM, "pool %s: no memory", attr->path);
+	}
+	strcpy(pool->group, attr->group);
+	strcpy(pool->name, attr->name);
+	error = persist_open(&pool->persist, attr->path, attr->size);
+	if (error) {
+		free(pool->path);
+		free(pool);
+		return error;
+	}
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	error = look(pool);
+	if (error) {
+		close_pool(&pool->base);
+		return error;
+	}
+	*result = &pool->base;
+	return 0;
+}

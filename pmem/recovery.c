@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "recovery.h"
+
+#include "error.h"
+#include "judge.h"
+#include "slot.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define THREADS_MAX 16
+#define BUCKETS_MIN 4096 /* per thread: for less, starting one is not worth it */
+
+/* A slot whose key found its two buckets full. */
+struct far_slot {
+	uint32_t slot;
+	uint64_t hash;
+};
+
+/* One thread's part of a table. */
+struct part {
+	struct mirror *mirror;
+	uint64_t *used; /* a bit for each block of all parts */
+	uint64_t first; /* bucket */
+	uint64_t end;
+	pthread_t thread;
+
+	uint64_t entries;
+	uint64_t bytes;
+	uint64_t newest; /* stamp */
+	uint64_t damaged; /* entries */
+	struct far_slot *far;
+	size_t far_count;
+	size_t far_room;
+	int error;
+};
+
+/*
+ * The newest version that a slot has, whose raw stamp may be torn: of two that
+ * verify the higher stamp counts, so the first that does, from the higher one on.
+ * *@which is where it is. ENTRY_TORN: neither verifies, and one of them once did.
+ */
+static enum entry_state newest_of(const struct mirror *mirror, uint32_t slot,
+				  struct entry_copy *copy, unsigned int *which)
+{
+	const struct estate_table *table = mirror->table;
+	const struct layout_copy *copies[2] = { mirror_copy(mirror, slot, 0),
+						mirror_copy(mirror, slot, 1) };
+	unsigned int first = copies[1]->stamp > copies[0]->stamp;
+	enum entry_state state =
+		entry_load(&table->geometry, table->salt, slot, copies[first], copy);
+
+	*which = first;
+	if (state != ENTRY_TORN)
+		return state;
+	*which = !first;
+	return entry_load(&table->geometry, table->salt, slot, copies[!first], copy);
+}
+
+/* The block's bit in @used, which is set from now on; whether it was. */
+static int use_block(uint64_t *used, uint64_t block)
+{
+	uint64_t bit = 1ull << block % 64;
+
+	return !!(__atomic_fetch_or(&used[block / 64], bit, __ATOMIC_RELAXED) & bit);
+}
+
+/* A live entry's value, if it is in an extent. 0, or -EBADMSG. */
+static int take_extent(struct part *part, uint32_t slot, const struct entry_copy *copy)
+{
+	struct mirror *mirror = part->mirror;
+	const struct estate_table *table = mirror->table;
+	struct layout_extent extent;
+	size_t length;
+
+	switch (judge_value(&table->geometry, copy, &length, &extent)) {
+	case FOUND:
+		return 0;
+	case ABSENT:
+		break;
+	default:
+		return -EBADMSG;
+	}
+	if (use_block(part->used, extent.block) ||
+	    extent_load(&extent, table->salt, extent_block(&mirror->blocks, extent.block),
+			extent_block(&table->extents, extent.block)))
+		return -EBADMSG;
+	mirror->block[slot] = (uint32_t)extent.block;
+	part->bytes += extent.length;
+	return 0;
+}
+
+static int keep_far(struct part *part, uint32_t slot, uint64_t hash)
+{
+	if (part->far_count == part->far_room) {
+		size_t room = part->far_room ? part->far_room * 2 : 256;
+		struct far_slot *larger = realloc(part->far, room * sizeof(*larger));
+
+		if (!larger)
+			return -ENOMEM;
+		part->far = larger;
+		part->far_room = room;
+	}
+	part->far[part->far_count++] = (struct far_slot){ slot, hash };
+	return 0;
+}
+
+static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
+{
+	struct mirror *mirror = part->mirror;
+	struct estate_table *table = mirror->table;
+	const struct geometry *geometry = &table->geometry;
+	struct entry_copy copy;
+	unsigned int which;
+	enum entry_state state = newest_of(mirror, slot, &copy, &which);
+	uint64_t hash;
+	uint64_t home;
+
+	if (state == ENTRY_TORN) {
+		part->damaged++;
+		return;
+	}
+	if (state == ENTRY_EMPTY) {
+		/* The other one was never drained, if it is anything: it is written first. */
+		mirror->current[slot] = (uint8_t)which;
+		return;
+	}
+	mirror->current[slot] = (uint8_t)which;
+	if (copy.stamp > part->newest)
+		part->newest = copy.stamp;
+	if (state == ENTRY_DELETED)
+		return;
+	if (take_extent(part, slot, &copy)) {
+		part->damaged++;
+		return;
+	}
+	hash = entry_hash(geometry, copy.key, META_KEY_LENGTH(copy.meta));
+	home = geometry_home(geometry, hash);
+	memcpy(table_copy(table, slot, which), mirror_copy(mirror, slot, which),
+	       sizeof(struct layout_copy) + geometry->key_room +
+		       (META_INLINE_LENGTH(copy.meta) + 7) / 8 * 8);
+	tag_store(table->tags + slot,
+		  (uint16_t)(sidecar_fingerprint(hash) | (which ? TAG_CURRENT : 0)));
+	part->entries++;
+	if (home != bucket && home + 1 != bucket && keep_far(part, slot, hash))
+		part->error = -ENOMEM;
+}
+
+static void *run_part(void *arg)
+{
+	struct part *part = arg;
+
+	for (uint64_t bucket = part->first; bucket < part->end && !part->error; bucket++)
+		for (unsigned int i = 0; i < LAYOUT_SLOTS; i++)
+			take_slot(part, bucket, (uint32_t)(bucket * LAYOUT_SLOTS) + i);
+	part->bytes += (part->end - part->first) * part->mirror->table->geometry.bucket_size;
+	return NULL;
+}
+
+static unsigned int choose_threads(uint64_t buckets)
+{
+	cpu_set_t cpus;
+	unsigned int threads = 1;
+
+	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
+		threads = (unsigned int)CPU_COUNT(&cpus);
+	if (threads > THREADS_MAX)
+		threads = THREADS_MAX;
+	if (threads > buckets / BUCKETS_MIN)
+		threads = (unsigned int)(buckets / BUCKETS_MIN);
+	return threads ? threads : 1;
+}
+
+static void run_parts(struct part *parts, unsigned int count)
+{
+	for (unsigned int i = 1; i < count; i++)
+		if (pthread_create(&parts[i].thread, NULL, run_part, &parts[i]))
+			parts[i].thread = 0;
+	run_part(&parts[0]);
+	for (unsigned int i = 1; i < count; i++) {
+		/* There was no thread for it. */
+		if (!parts[i].thread)
+			run_part(&parts[i]);
+		else
+			pthread_join(parts[i].thread, NULL);
+	}
+}
+
+static const struct layout_copy *shown(const struct estate_table *table, uint32_t slot)
+{
+	const struct slot at = slot_at(table, slot);
+
+	return slot_current(table, &at);
+}
+
+/*
+ * The older of two slots with one key goes: a crash came between two of a
+ * flush's stores, one that deletes the key here and one that has it there. In the
+ * pool, too, or it would come back when the other one has been deleted.
+ */
+static int drop_older(struct mirror *mirror, uint32_t a, uint32_t b)
+{
+	struct estate_table *table = mirror->table;
+	uint32_t loser = shown(table, a)->stamp < shown(table, b)->stamp ? a : b;
+	const struct layout_copy *copy = shown(table, loser);
+	uint64_t words[SLOT_WORDS_MAX];
+	uint64_t key[ESTATE_KEY_MAX / 8];
+	uint32_t length = META_KEY_LENGTH(copy->meta);
+	uint64_t crc = table->salt;
+
+	memcpy(key, copy + 1, table->geometry.key_room);
+	for (uint32_t i = 0; i < table->geometry.key_room / 8; i++)
+		crc = crc_word(crc, key[i]);
+	entry_store((struct layout_copy *)words, loser, key, (uint32_t)crc, copy->stamp + 1,
+		    META(length, 0, 0), key, table->geometry.key_room / 8);
+	memset(table_copy(table, loser, 0), 0, (size_t)table->geometry.copy_size * 2);
+	tag_store(table->tags + loser, 0);
+	table->entries--;
+	return mirror_write(mirror, loser, (struct layout_copy *)words);
+}
+
+static int same_key(const struct estate_table *table, uint32_t a, uint32_t b)
+{
+	const struct layout_copy *left = shown(table, a);
+	const struct layout_copy *right = shown(table, b);
+
+	return META_KEY_LENGTH(left->meta) == META_KEY_LENGTH(right->meta) &&
+	       !memcmp(left + 1, right + 1, table->geometry.key_room);
+}
+
+/* Keys that are twice in one bucket, or in one and the next. */
+static int drop_doubles(struct mirror *mirror)
+{
+	struct estate_table *table = mirror->table;
+
+	for (uint64_t slot = 0; slot < table->geometry.slots; slot++) {
+		uint64_t end = (slot / LAYOUT_SLOTS + 2) * LAYOUT_SLOTS;
+
+		for (uint64_t other = slot + 1; other < end && other < table->geometry.slots;
+		     other++) {
+			uint16_t tag = table->tags[slot] & TAG_FINGERPRINT;
+			int error;
+
+			if (!tag || tag != (table->tags[other] & TAG_FINGERPRINT) ||
+			    !same_key(table, (uint32_t)slot, (uint32_t)other))
+				continue;
+			error = drop_older(mirror, (uint32_t)slot, (uint32_t)other);
+			if (error)
+				return error;
+		}
+	}
+	return 0;
+}
+
+/* The chains are not in the pool: they are what the slots say. */
+static int chain_far(struct mirror *mirror, const struct part *part)
+{
+	struct estate_table *table = mirror->table;
+
+	for (size_t i = 0; i < part->far_count; i++) {
+		uint64_t home = geometry_home(&table->geometry, part->far[i].hash);
+		uint32_t slot = part->far[i].slot;
+		const struct layout_copy *copy = shown(table, slot);
+		struct entry_key key;
+		struct slot other;
+
+		table_key(table, copy + 1, META_KEY_LENGTH(copy->meta), &key);
+		if (slot_find(table, &key, home, &other, table->geometry.key_room / 8)) {
+			int error = drop_older(mirror, slot, other.number);
+
+			if (error)
+				return error;
+			/* If that was in the chain, its place is in it, and empty. */
+			if (!(table->tags[slot] & TAG_FINGERPRINT))
+				continue;
+			chain_remove(table, home, other.number);
+		}
+		chain_push(table, home, slot);
+		table->locks[home] |= SIDECAR_CHAIN;
+	}
+	return 0;
+}
+
+static int finish(struct mirror *mirror, const struct part *parts, unsigned int count,
+		  uint64_t *used)
+{
+	struct estate_table *table = mirror->table;
+	uint64_t damaged = 0;
+	int error = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		damaged += parts[i].damaged;
+		table->entries += parts[i].entries;
+		clock_raise(table->clock, parts[i].newest);
+		if (parts[i].error)
+			return error_set(parts[i].error, "table %s: no memory to recover it",
+					 table->name);
+	}
+	if (damaged)
+		return error_set(-EBADMSG,
+				 "table %s: %llu of its entries in the pool are damaged: \"estate "
+				 "pool recover\" takes out the others",
+				 table->name, (unsigned long long)damaged);
+	if (table->geometry.blocks) {
+		extent_pool_reserve(&mirror->blocks, used);
+		extent_pool_reserve(&table->extents, used);
+	}
+	error = drop_doubles(mirror);
+	for (unsigned int i = 0; i < count && !error; i++)
+		error = chain_far(mirror, &parts[i]);
+	if (!error && table->entries > table->geometry.capacity)
+		error = error_set(-EBADMSG,
+				  "table %s: the pool has %llu entries of it, more than fit",
+				  table->name, (unsigned long long)table->entries);
+	shared_store(table->directory_entries, table->entries);
+	return error;
+}
+
+int recovery_run(struct mirror *mirror, struct estate_recovery *report)
+{
+	const struct geometry *geometry = &mirror->table->geometry;
+	uint64_t buckets = geometry->slots / LAYOUT_SLOTS;
+	unsigned int threads = choose_threads(buckets);
+	struct part parts[THREADS_MAX];
+	uint64_t *used = calloc(geometry->blocks / 64 + 1, sizeof(*used));
+	int error;
+
+	if (!used)
+		return error_set(-ENOMEM, "table %s: no memory to recover it", mirror->table->name);
+	for (unsigned int i = 0; i < threads; i++)
+		parts[i] = (struct part){ .mirror = mirror,
+					  .used = used,
+					  .first = buckets * i / threads,
+					  .end = buckets * (i + 1) / threads };
+	run_parts(parts, threads);
+	error = finish(mirror, parts, threads, used);
+	for (unsigned int i = 0; i < threads; i++) {
+		report->bytes += parts[i].bytes;
+		free(parts[i].far);
+	}
+	free(used);
+	report->entries += mirror->table->entries;
+	report->tables++;
+	if (report->threads < threads)
+		report->threads = threads;
+	return error;
+}

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Pools: what is back in the next life, what is refused, and what each durability promises. */
+#include "check.h"
+#include "format.h"
+#include "scratch.h"
+#include "store.h"
+
+#include <estate/estate.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REGION ((size_t)16 << 20)
+
+struct fixture {
+	char *folder;
+	char pool[128];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->folder = scratch_make();
+	snprintf(f->pool, sizeof(f->pool), "%s/pool", f->folder);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	scratch_remove(f->folder);
+	free(f);
+	return 0;
+}
+
+static int try_open(const struct fixture *f, const char *name, struct estate **es)
+{
+	struct estate_attr attr = ESTATE_ATTR_INIT;
+	char registry[160];
+
+	snprintf(registry, sizeof(registry), "dir:%s/registry", f->folder);
+	attr.group = "test";
+	attr.name = name;
+	attr.registry = registry;
+	attr.region_size = REGION;
+	attr.pool = f->pool;
+	return estate_open(&attr, es);
+}
+
+static struct estate *begin(const struct fixture *f)
+{
+	struct estate *es;
+
+	assert_ok(try_open(f, "one", &es));
+	return es;
+}
+
+static struct estate_table_attr counters(enum estate_durability durability)
+{
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+
+	attr.key_size = 8;
+	attr.value_type = ESTATE_U64;
+	attr.value_count = 2;
+	attr.merge = ESTATE_MERGE_SUM;
+	attr.capacity = 1000;
+	attr.durability = durability;
+	return attr;
+}
+
+static struct estate_table *table_of(struct estate *es, const char *name,
+				     enum estate_durability durability)
+{
+	struct estate_table_attr attr = counters(durability);
+	struct estate_table *table;
+
+	assert_ok(estate_table_open(es, name, &attr, &table));
+	return table;
+}
+
+/* What a crash leaves: the life does not end, nothing is flushed that was not. */
+static void crash(struct estate *es)
+{
+	es->pool->operations->close(es->pool);
+	es->pool = NULL;
+	assert_ok(estate_close(es));
+}
+
+static void add(struct estate_table *table, uint64_t key, uint64_t count)
+{
+	assert_ok(estate_add(table, &key, 8, (uint64_t[]){ count, count * 10 }));
+}
+
+static void expect(const struct estate_table *table, uint64_t key, uint64_t count)
+{
+	uint64_t value[2];
+	int error = estate_get(table, &key, 8, value, sizeof(value), NULL);
+
+	if (!count) {
+		assert_int_equal(error, -ENOENT);
+		return;
+	}
+	assert_ok(error);
+	assert_int_equal(value[0], count);
+	assert_int_equal(value[1], count * 10);
+}
+
+static uint64_t entries(const struct estate_table *table)
+{
+	struct estate_table_stats stats;
+
+	assert_ok(estate_table_stats(table, &stats));
+	return stats.entries;
+}
+
+static void test_lives(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es = begin(f);
+	struct estate_recovery recovery;
+	struct estate_member first;
+	struct estate_member second;
+
+	assert_ok(estate_recovery(es, &recovery));
+	assert_int_equal(recovery.found, 0);
+	assert_int_equal(estate_members(es, &first, 1), 1);
+	for (uint64_t key = 0; key < 1000; key++)
+		add(table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN), key, key + 1);
+	add(table_of(es, "later", ESTATE_DURABILITY_ON_LEAVE), 7, 1);
+	add(table_of(es, "never", ESTATE_DURABILITY_NONE), 7, 1);
+	assert_ok(estate_close(es));
+
+	for (int life = 0; life < 3; life++) {
+		es = begin(f);
+		assert_ok(estate_recovery(es, &recovery));
+		assert_int_equal(recovery.found, 1);
+		assert_int_equal(recovery.tables, 2);
+		assert_int_equal(recovery.entries, 1001);
+		assert_true(recovery.bytes > 0 && recovery.threads > 0);
+		assert_int_equal(estate_members(es, &second, 1), 1);
+		assert_memory_equal(first.uuid, second.uuid, sizeof(first.uuid));
+		assert_true(second.epoch > first.epoch);
+		first = second;
+		for (uint64_t key = 0; key < 1000; key++)
+			expect(table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN), key,
+			       key + 1 + (unsigned int)life);
+		expect(table_of(es, "later", ESTATE_DURABILITY_ON_LEAVE), 7, 1);
+		expect(table_of(es, "never", ESTATE_DURABILITY_NONE), 7, 0);
+		for (uint64_t key = 0; key < 1000; key++)
+			add(table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN), key, 1);
+		/* Full is full: in the pool, too. */
+		assert_error(estate_add(table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN),
+					&(uint64_t){ 5000 }, 8, (uint64_t[]){ 1, 1 }),
+			     -ENOSPC, "full");
+		if (life == 1)
+			crash(es);
+		else
+			assert_ok(estate_close(es));
+	}
+}
+
+static void test_what_a_crash_takes(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es = begin(f);
+	struct estate_table *leave = table_of(es, "leave", ESTATE_DURABILITY_ON_LEAVE);
+	struct estate_table *before = table_of(es, "before", ESTATE_DURABILITY_BEFORE_RETURN);
+
+	add(leave, 1, 5);
+	add(before, 1, 5);
+	assert_ok(estate_sync(es));
+	add(leave, 1, 1);
+	add(leave, 2, 1);
+	add(before, 1, 1);
+	assert_ok(estate_delete(before, &(uint64_t){ 1 }, 8));
+	add(before, 2, 1);
+	crash(es);
+
+	es = begin(f);
+	leave = table_of(es, "leave", ESTATE_DURABILITY_ON_LEAVE);
+	before = table_of(es, "before", ESTATE_DURABILITY_BEFORE_RETURN);
+	expect(leave, 1, 5);
+	expect(leave, 2, 0);
+	expect(before, 1, 0);
+	expect(before, 2, 1);
+	assert_int_equal(entries(before), 1);
+	assert_ok(estate_close(es));
+}
+
+static void test_periodic(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_table_attr attr = counters(ESTATE_DURABILITY_PERIODIC);
+	struct estate *es = begin(f);
+	struct estate_table *table;
+
+	attr.flush_ms = 1;
+	assert_ok(estate_table_open(es, "t", &attr, &table));
+	for (uint64_t key = 0; key < 100; key++)
+		add(table, key, 1);
+	/* Nobody asks for it: the thread does it. */
+	for (uint64_t slot = 0; slot < table->geometry.slots;) {
+		if (__atomic_load_n(table->dirty + slot, __ATOMIC_ACQUIRE))
+			usleep(1000);
+		else
+			slot++;
+	}
+	/* The last of these may be in the middle of it. */
+	assert_ok(estate_sync(es));
+	crash(es);
+	es = begin(f);
+	assert_ok(estate_table_open(es, "t", &attr, &table));
+	assert_int_equal(entries(table), 100);
+	assert_ok(estate_close(es));
+}
+
+/* Values in extents, of all lengths, rewritten many times more than there are spare blocks. */
+static void test_large(void **state)
+{
+	static const enum estate_durability durabilities[] = { ESTATE_DURABILITY_ON_LEAVE,
+							       ESTATE_DURABILITY_BEFORE_RETURN };
+	struct fixture *f = *state;
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+	static char value[5000];
+	static char read[5000];
+
+	attr.key_size = 40;
+	attr.value_type = ESTATE_OPAQUE;
+	attr.value_count = sizeof(value);
+	attr.capacity = 20;
+	for (size_t d = 0; d < 2; d++) {
+		const char *name = d ? "before" : "leave";
+		struct estate *es = begin(f);
+		struct estate_table *table;
+		size_t lengths[20] = { 0 };
+
+		attr.durability = durabilities[d];
+		assert_ok(estate_table_open(es, name, &attr, &table));
+		srand(17);
+		for (int i = 0; i < 2000; i++) {
+			char key[16];
+			int k = rand() % 20;
+
+			snprintf(key, sizeof(key), "key %d", k);
+			lengths[k] = (size_t)rand() % sizeof(value);
+			memset(value, k + 1, lengths[k]);
+			if (lengths[k] % 5)
+				assert_ok(estate_put(table, key, strlen(key), value, lengths[k]));
+			else
+				estate_delete(table, key, strlen(key));
+			if (rand() % 100 == 0)
+				assert_ok(estate_sync(es));
+			if (rand() % 200)
+				continue;
+			assert_ok(estate_sync(es));
+			crash(es);
+			es = begin(f);
+			assert_ok(estate_table_open(es, name, &attr, &table));
+			for (k = 0; k < 20; k++) {
+				size_t length = 0;
+				int error;
+
+				snprintf(key, sizeof(key), "key %d", k);
+				error = estate_get(table, key, strlen(key), read, sizeof(read),
+						   &length);
+				if (lengths[k] % 5 == 0) {
+					assert_int_equal(error, -ENOENT);
+					continue;
+				}
+				assert_ok(error);
+				assert_int_equal(length, lengths[k]);
+				memset(value, k + 1, length);
+				assert_memory_equal(read, value, length);
+			}
+		}
+		assert_ok(estate_close(es));
+	}
+}
+
+/* Far slots, chains: all keys of a small table that is full, deleted and put again. */
+static void test_full_tables(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es = begin(f);
+	struct estate_table_stats stats;
+	struct estate_table *table;
+	int chained = 0;
+
+	for (uint64_t round = 0; round < 20; round++) {
+		table = table_of(es, "t", ESTATE_DURABILITY_ON_LEAVE);
+		for (uint64_t key = round * 1000; key < (round + 1) * 1000; key++) {
+			if (round)
+				assert_ok(estate_delete(table, &(uint64_t){ key - 1000 }, 8));
+			add(table, key, key + 1);
+		}
+		assert_ok(estate_table_stats(table, &stats));
+		assert_int_equal(stats.entries, 1000);
+		chained += stats.overflowed > 0;
+		assert_ok(estate_close(es));
+		es = begin(f);
+		table = table_of(es, "t", ESTATE_DURABILITY_ON_LEAVE);
+		assert_int_equal(entries(table), 1000);
+		for (uint64_t key = round * 1000; key < (round + 1) * 1000; key++)
+			expect(table, key, key + 1);
+	}
+	assert_true(chained);
+	assert_ok(estate_close(es));
+}
+
+static void test_batches(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es = begin(f);
+	struct estate_table *table = table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	uint64_t keys[40];
+	uint64_t values[40][2];
+	const void *places[40];
+	int status[40];
+
+	for (uint64_t i = 0; i < 40; i++) {
+		/* Some of them twice. */
+		keys[i] = i % 30;
+		places[i] = &keys[i];
+		values[i][0] = i + 1;
+		values[i][1] = (i + 1) * 10;
+	}
+	assert_int_equal(estate_put_batch(table, 40, places, 8, values, 16, status), 40);
+	for (uint64_t i = 0; i < 30; i++)
+		expect(table, i, i < 10 ? i + 31 : i + 1);
+	crash(es);
+	es = begin(f);
+	table = table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	for (uint64_t i = 0; i < 30; i++)
+		expect(table, i, i < 10 ? i + 31 : i + 1);
+	/* The table fills up in mid-batch. */
+	for (uint64_t i = 100; i < 1060; i++)
+		add(table, i, 1);
+	for (uint64_t i = 0; i < 40; i++)
+		keys[i] = 10000 + i;
+	assert_int_equal(estate_put_batch(table, 40, places, 8, values, 16, status), 10);
+	assert_int_equal(status[9], 0);
+	assert_int_equal(status[10], -ENOSPC);
+	assert_ok(estate_close(es));
+}
+
+static void test_handles(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int d = ESTATE_DURABILITY_ON_LEAVE; d <= ESTATE_DURABILITY_BEFORE_RETURN; d++) {
+		struct estate *es;
+		struct estate_table *table;
+		struct estate_entry entry;
+		char name[16];
+
+		snprintf(name, sizeof(name), "t%d", d);
+		es = begin(f);
+		table = table_of(es, name, (enum estate_durability)d);
+		assert_ok(estate_entry_open(table, &(uint64_t){ 1 }, 8, &entry));
+		for (int i = 0; i < 10; i++)
+			assert_ok(estate_entry_add(&entry, (uint64_t[]){ 1, 10 }));
+		assert_ok(estate_entry_open(table, &(uint64_t){ 2 }, 8, &entry));
+		assert_ok(estate_entry_put(&entry, (uint64_t[]){ 3, 30 }, 16));
+		if (d != ESTATE_DURABILITY_BEFORE_RETURN)
+			assert_ok(estate_sync(es));
+		crash(es);
+		es = begin(f);
+		table = table_of(es, name, (enum estate_durability)d);
+		expect(table, 1, 10);
+		expect(table, 2, 3);
+		assert_ok(estate_close(es));
+	}
+}
+
+static void test_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_table_attr attr = counters(ESTATE_DURABILITY_BEFORE_RETURN);
+	struct estate *es = begin(f);
+	struct estate *other;
+	struct estate_table *table;
+
+	table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	assert_error(try_open(f, "two", &other), -EBUSY, "another process has it open");
+	/* Another geometry, or another durability, than the pool has. */
+	assert_ok(estate_close(es));
+	es = begin(f);
+	attr.capacity = 10;
+	assert_error(estate_table_open(es, "t", &attr, &table), -EEXIST, "from its pool");
+	attr = counters(ESTATE_DURABILITY_ON_LEAVE);
+	assert_error(estate_table_open(es, "t", &attr, &table), -EEXIST, "durability 3");
+	/* More than it holds. */
+	attr = counters(ESTATE_DURABILITY_ON_LEAVE);
+	attr.capacity = 1 << 18;
+	assert_error(estate_table_open(es, "big", &attr, &table), -ENOSPC, "");
+	assert_ok(estate_close(es));
+	assert_error(try_open(f, "two", &other), -EPERM, "instance one of group test");
+}
+
+/* Change bytes of the pool file while nobody has it open. */
+static void poke(const struct fixture *f, off_t offset, const void *bytes, size_t length)
+{
+	int fd = open(f->pool, O_RDWR);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, length, offset), length);
+	close(fd);
+}
+
+static void test_damaged(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es = begin(f);
+	struct estate_table *table = table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	struct format_header header;
+	unsigned char page[4096];
+	unsigned char saved[4096];
+	struct estate *other;
+	int fd;
+
+	for (uint64_t key = 0; key < 1000; key++)
+		add(table, key, 1);
+	assert_ok(estate_close(es));
+	fd = open(f->pool, O_RDONLY);
+	assert_int_equal(pread(fd, saved, sizeof(saved), 0), sizeof(saved));
+	close(fd);
+	memcpy(&header, saved, sizeof(header));
+
+	header.version = 9;
+	poke(f, 0, &header, sizeof(header));
+	assert_error(try_open(f, "one", &other), -EPROTO, "version 9");
+	header.version = FORMAT_VERSION;
+	header.layout_version = 7;
+	poke(f, 0, &header, sizeof(header));
+	assert_error(try_open(f, "one", &other), -EPROTO, ".7");
+	memcpy(&header, saved, sizeof(header));
+	header.uuid[3] ^= 1;
+	poke(f, 0, &header, sizeof(header));
+	assert_error(try_open(f, "one", &other), -EBADMSG, "recover");
+	memset(page, 'x', sizeof(page));
+	poke(f, 0, page, sizeof(page));
+	assert_error(try_open(f, "one", &other), -EBADMSG, "does not begin as a pool does");
+	poke(f, 0, saved, sizeof(saved));
+
+	/* Its last life, both copies; one of them alone does no harm. */
+	poke(f, FORMAT_LIFE, page, 16);
+	poke(f, FORMAT_LIFE + FORMAT_LIFE_STRIDE, page, 16);
+	assert_error(try_open(f, "one", &other), -EBADMSG, "last life");
+	poke(f, 0, saved, sizeof(saved));
+
+	/* The directory, an entry, the end. */
+	poke(f, LAYOUT_DIRECTORY + 70, "y", 1);
+	assert_error(try_open(f, "one", &other), -EBADMSG, "table directory");
+	fd = open(f->pool, O_RDWR);
+	assert_int_equal(ftruncate(fd, REGION - 4096), 0);
+	close(fd);
+	assert_error(try_open(f, "one", &other), -EBADMSG, "was made with");
+}
+
+static void test_damaged_entry(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es = begin(f);
+	struct estate_table *table = table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	off_t place = LAYOUT_TABLES;
+	struct estate *other;
+
+	for (uint64_t key = 0; key < 1000; key++)
+		add(table, key, 1);
+	for (uint64_t key = 0; key < 1000; key++)
+		add(table, key, 1);
+	while (!(table->tags[place - LAYOUT_TABLES] & TAG_FINGERPRINT))
+		place++;
+	place = LAYOUT_TABLES +
+		(off_t)geometry_bucket_offset(&table->geometry,
+					      (uint64_t)(place - LAYOUT_TABLES) / LAYOUT_SLOTS) +
+		(off_t)geometry_copy_offset(
+			&table->geometry, (unsigned int)(place - LAYOUT_TABLES) % LAYOUT_SLOTS, 0);
+	assert_ok(estate_close(es));
+	/* Both copies' first word of the value. */
+	poke(f, place + 24, "damaged!", 8);
+	poke(f, place + 24 + 40, "damaged!", 8);
+	assert_error(try_open(f, "one", &other), -EBADMSG, "1 of its entries");
+}
+
+static void test_no_pool(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *es;
+	char path[160];
+
+	strcpy(path, f->pool);
+	strcpy(f->pool, "/nonexistent/pool");
+	assert_error(try_open(f, "one", &es), -ENOENT, "/nonexistent/pool");
+	strcpy(f->pool, f->folder);
+	assert_error(try_open(f, "one", &es), -EISDIR, f->folder);
+	strcpy(f->pool, "/dev/null");
+	assert_error(try_open(f, "one", &es), -EINVAL, "/dev/null");
+	strcpy(f->pool, path);
+}
+
+#define test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(test_lives),	test(test_what_a_crash_takes),
+		test(test_periodic),	test(test_large),
+		test(test_full_tables), test(test_batches),
+		test(test_handles),	test(test_refused),
+		test(test_damaged),	test(test_damaged_entry),
+		test(test_no_pool),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
