@@ -99,6 +99,8 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 	target.home = geometry_home(&table->geometry, ready.hash);
 	lock = table->locks + target.home;
 	target.block = write_take(table);
+	target.reserved = 0;
+	target.stamp = 0;
 	target.lock = sidecar_lock(lock);
 	target.found =
 		slot_find(table, &ready, target.home, &target.slot, table->geometry.key_room / 8);

@@ -25,6 +25,7 @@
 enum layout_state {
 	LAYOUT_JOINED = 1,
 	LAYOUT_LEFT = 2, /* the owner left in order; nothing here counts any more */
+	LAYOUT_SEALED = 3, /* nothing is written any more; @adopter takes it over, see handover.h */
 };
 
 /* At offset 0. The first part is written once, before anybody can see the region. */
@@ -42,9 +43,39 @@ struct layout_header {
 	uint32_t state; /* enum layout_state */
 	uint32_t tables; /* how many of the directory's entries are there */
 	uint64_t heartbeat; /* grows with every tick of the owner's background thread */
-	uint64_t reserved_too[6];
+	/* Of a sealed region: the instance that is to take it over, and which life of it. */
+	uint8_t adopter[16];
+	uint64_t adopter_epoch;
+	uint64_t attempt; /* grows with every one that is asked */
+	uint64_t reserved_too[2];
 };
 static_assert(sizeof(struct layout_header) == 320, "the header is a format");
+
+enum layout_adoption_state {
+	LAYOUT_ADOPTION_REFUSED = 1, /* nothing was taken over: @error says why */
+	LAYOUT_ADOPTION_RUNNING = 2,
+	LAYOUT_ADOPTION_DONE = 3,
+};
+
+/*
+ * What this instance takes over, or took. The leaver's table @number is taken home
+ * bucket by home bucket: @cursor[number] is twice the first home that is not
+ * taken yet, plus one while that one is being taken.
+ */
+struct layout_adoption {
+	uint8_t leaver[16]; /* zeros: there is none */
+	uint64_t epoch; /* of the leaver */
+	uint32_t state; /* enum layout_adoption_state; 0: it has not begun */
+	int32_t error; /* a negative errno value */
+	uint64_t attempt; /* of the leaver's, that this is about */
+	uint64_t cursor[ESTATE_TABLES_MAX];
+};
+static_assert(sizeof(struct layout_adoption) == 552, "adoptions are a format");
+
+#define LAYOUT_ADOPTIONS 512 /* the offset of LAYOUT_ADOPTIONS_MAX of these */
+#define LAYOUT_ADOPTIONS_MAX 6
+static_assert(LAYOUT_ADOPTIONS + LAYOUT_ADOPTIONS_MAX * sizeof(struct layout_adoption) <= 4096,
+	      "they end before the directory");
 
 #define LAYOUT_DIRECTORY 4096 /* the directory's offset: ESTATE_TABLES_MAX of: */
 

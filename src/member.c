@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "member.h"
 
+#include "adopt.h"
 #include "error.h"
+#include "shared.h"
 #include "shm.h"
 
 #include <errno.h>
@@ -322,22 +324,34 @@ static void watch_heartbeat(struct member *member, uint64_t now)
 			 __ATOMIC_RELAXED);
 }
 
+/* Whether a member has sealed its region, for us to take it over. */
+static int wants_us(const struct group *group, const struct member *member)
+{
+	const struct layout_header *header = member->peer->memory;
+
+	return region_state(header) == LAYOUT_SEALED &&
+	       shared_load(&header->adopter_epoch) == group->identity.epoch && !member->peer->far;
+}
+
 void members_watch(struct group *group)
 {
 	uint64_t now = clock_monotonic_us();
 	int settled = 1;
 
 	for (struct member *m = group->members; m; m = m->next) {
-		if (m->peer)
+		if (m->peer) {
 			watch_heartbeat(m, now);
-		else if (m->connecting && now >= m->due_us)
+			if (group->adopter && wants_us(group, m))
+				adopter_wake(group->adopter);
+		} else if (m->connecting && now >= m->due_us) {
 			lose(group, m,
 			     m->far ? "it does not answer: its host or the network is down, "
 				      "or it is stopped or hung"
 				    : "it accepts connections but does not answer: stopped or "
 				      "hung");
-		else if (!m->connecting && !m->ours && now >= m->due_us)
+		} else if (!m->connecting && !m->ours && now >= m->due_us) {
 			connect_member(group, m);
+		}
 		settled = settled && m->tried;
 	}
 	if (settled && !group->settled) {

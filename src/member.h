@@ -65,6 +65,7 @@ struct group {
 	struct region_identity identity;
 	struct region *region;
 	struct clock *clock;
+	struct adopter *adopter;
 	struct registry *registry;
 	char address[REGISTRY_ADDRESS_MAX];
 	pthread_t thread;

@@ -358,7 +358,8 @@ static void destroy(struct group *group)
 }
 
 int group_join(const struct estate_attr *attr, const struct region_identity *identity,
-	       struct region *region, struct clock *clock, struct group **result)
+	       struct region *region, struct clock *clock, struct adopter *adopter,
+	       struct group **result)
 {
 	struct group *group = calloc(1, sizeof(*group));
 	int error;
@@ -368,6 +369,7 @@ int group_join(const struct estate_attr *attr, const struct region_identity *ide
 	group->identity = *identity;
 	group->region = region;
 	group->clock = clock;
+	group->adopter = adopter;
 	group->epoll = -1;
 	group->tick = (struct source){ SOURCE_TICK, -1 };
 	group->stop = (struct source){ SOURCE_STOP, -1 };

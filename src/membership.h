@@ -12,6 +12,7 @@
 #ifndef MEMBERSHIP_H
 #define MEMBERSHIP_H
 
+#include "adopt.h"
 #include "clock.h"
 #include "region.h"
 #include "roster.h"
@@ -25,10 +26,12 @@ struct group; /* the members of a group, as one of them sees them */
 
 /*
  * Join: @region is NULL for an observer. Returns when every member that is
- * registered was connected to or found missing, or after a second.
+ * registered was connected to or found missing, or after a second. @adopter: woken
+ * when a member wants this instance to take it over; NULL for an observer.
  */
 int group_join(const struct estate_attr *attr, const struct region_identity *identity,
-	       struct region *region, struct clock *clock, struct group **group);
+	       struct region *region, struct clock *clock, struct adopter *adopter,
+	       struct group **group);
 
 /* Leave, and stop the background thread. */
 void group_leave(struct group *group);

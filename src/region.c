@@ -225,7 +225,25 @@ enum layout_state region_state(const void *memory)
 {
 	const struct layout_header *header = memory;
 
-	return __atomic_load_n(&header->state, __ATOMIC_RELAXED);
+	return __atomic_load_n(&header->state, __ATOMIC_ACQUIRE);
+}
+
+const struct layout_adoption *region_adoption(const void *memory, const uint8_t *leaver,
+					      uint64_t epoch)
+{
+	const struct layout_adoption *adoptions =
+		(const struct layout_adoption *)((const char *)memory + LAYOUT_ADOPTIONS);
+	uint64_t words[2];
+
+	memcpy(words, leaver, sizeof(words));
+	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX; i++) {
+		const uint64_t *uuid = (const uint64_t *)(const void *)adoptions[i].leaver;
+
+		if (shared_load(&adoptions[i].epoch) == epoch && shared_load(uuid) == words[0] &&
+		    shared_load(uuid + 1) == words[1])
+			return &adoptions[i];
+	}
+	return NULL;
 }
 
 uint64_t region_heartbeat(const void *memory)
@@ -291,5 +309,19 @@ int region_find_table(const void *memory, size_t size, const char *name, struct 
 			damaged = 1;
 		else if (!strcmp(table->name, name))
 			return 0;
+	}
+}
+
+unsigned int region_table_number(const void *memory, size_t size, const char *name)
+{
+	for (unsigned int index = 0;;) {
+		struct region_table table;
+		unsigned int number = index;
+		int error = region_next_table(memory, size, &index, &table);
+
+		if (error == -ENOENT)
+			return ESTATE_TABLES_MAX;
+		if (!error && !strcmp(table.name, name))
+			return number;
 	}
 }

@@ -88,6 +88,13 @@ int region_find_table(const void *memory, size_t size, const char *name,
 unsigned int region_tables(const void *memory);
 
 enum layout_state region_state(const void *memory);
+
+/* The number of the table called @name in a directory; ESTATE_TABLES_MAX if it has none. */
+unsigned int region_table_number(const void *memory, size_t size, const char *name);
+
+/* The adoption of that life of a leaver in an adopter's region; NULL: there is none. */
+const struct layout_adoption *region_adoption(const void *memory, const uint8_t *leaver,
+					      uint64_t epoch);
 uint64_t region_heartbeat(const void *memory);
 
 #endif

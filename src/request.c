@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "error.h"
+#include "handover.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,9 +47,23 @@ int request_reserve(struct request *request, unsigned int count, unsigned int in
 	return 0;
 }
 
+int request_reserve_handovers(struct request *request, unsigned int instances)
+{
+	int error;
+
+	if (instances <= request->handover_room)
+		return 0;
+	error = reserve((void **)&request->handovers, (size_t)instances * 2,
+			sizeof(*request->handovers));
+	if (!error)
+		request->handover_room = instances;
+	return error;
+}
+
 void request_free(struct request *request)
 {
 	lineup_release(request->lineup);
+	free(request->handovers);
 	free(request->keys);
 	free(request->readings);
 	free(request->missing);

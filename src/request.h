@@ -58,7 +58,13 @@ struct request {
 	struct request_key *keys;
 	struct reading *readings; /* of each key, one per roster entry */
 	struct estate_missing *missing;
+	struct handover *handovers; /* two per instance: before and after; NULL: never needed */
+	unsigned int handover_room;
+	const struct handover *before; /* NULL: nobody hands over, as far as is known */
 };
+
+/* Room to look at @instances' hand-overs, twice. 0 or -ENOMEM with a sentence. */
+int request_reserve_handovers(struct request *request, unsigned int instances);
 
 /* Room for @count keys at @instances. 0 or -ENOMEM with a sentence. */
 int request_reserve(struct request *request, unsigned int count, unsigned int instances, int far);

@@ -10,10 +10,12 @@
 
 #include "error.h"
 #include "gather.h"
+#include "handover.h"
 #include "stripe.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +36,7 @@ struct scan {
 	void *arg;
 	int *why; /* per instance: 0, or why a part of it could not be read */
 	unsigned int most; /* instances that any key had */
+	int careful; /* somebody hands over: look before and after each home */
 	struct entry_copy *copies; /* of one instance */
 	struct found *found; /* of one home, by instance */
 	unsigned int count;
@@ -223,15 +226,67 @@ static int show_all(struct scan *scan)
 	return 0;
 }
 
+/* The entries of all instances at @home, of those that count. */
+static int collect_all(struct scan *scan, uint64_t home, const struct handover *before)
+{
+	int result = 0;
+
+	scan->count = 0;
+	for (unsigned int i = 0; i < scan->request->lineup->roster->count && !result; i++)
+		if (!before || handover_judge(&before[i], home) == HANDOVER_COUNTS)
+			result = collect(scan, home, i);
+	return result;
+}
+
+/* The same while somebody hands over: until nothing of this home was moved meanwhile. */
+static int collect_carefully(struct scan *scan, uint64_t home)
+{
+	struct request *request = scan->request;
+	const struct lineup *lineup = request->lineup;
+	const struct estate_table *table = request->query.table;
+	int error = request_reserve_handovers(request, lineup->roster->count);
+	struct handover *before = request->handovers;
+	struct handover *after = before + lineup->roster->count;
+
+	while (!error) {
+		handover_look(lineup, table, before);
+		error = collect_all(scan, home, before);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		handover_look(lineup, table, after);
+		if (handover_steady(lineup, before, after, home))
+			break;
+		if (clock_monotonic_us() >= request->query.deadline_us)
+			return error_set(
+				-ETIMEDOUT,
+				"table %s: the scan's deadline passed at bucket %llu, which is "
+				"being handed over",
+				table->name, (unsigned long long)home);
+		sched_yield();
+	}
+	return error;
+}
+
+static int collect_home(struct scan *scan, uint64_t home)
+{
+	int error = 0;
+
+	if (!scan->careful)
+		error = collect_all(scan, home, NULL);
+	if (!scan->careful && handover_in_sight(scan->request->lineup))
+		scan->careful = 1;
+	if (!error && scan->careful)
+		error = collect_carefully(scan, home);
+	return error;
+}
+
 static int walk(struct scan *scan)
 {
 	const struct request *request = scan->request;
 	uint64_t homes = request->query.table->geometry.homes;
 
 	for (uint64_t home = 0; home < homes; home++) {
-		int result = 0;
+		int result;
 
-		scan->count = 0;
 		if (home && request->query.deadline_us != UINT64_MAX &&
 		    clock_monotonic_us() >= request->query.deadline_us)
 			return error_set(
@@ -239,8 +294,7 @@ static int walk(struct scan *scan)
 				"table %s: the scan's deadline passed at bucket %llu of %llu",
 				request->query.table->name, (unsigned long long)home,
 				(unsigned long long)homes);
-		for (unsigned int i = 0; i < request->lineup->roster->count && !result; i++)
-			result = collect(scan, home, i);
+		result = collect_home(scan, home);
 		if (!result)
 			result = show_all(scan);
 		if (result)

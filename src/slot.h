@@ -117,17 +117,15 @@ static __attribute__((noinline)) int slot_persist(struct estate_table *table,
 }
 
 /*
- * Write the next version of a slot, into its older copy, and make it current.
+ * Write the next version of a slot, into its older copy, and make it current; @stamp
+ * is higher than the last one's.
  * Of a table with extents, @value is the descriptor. 0, or what persisting it says;
  * nothing was changed then.
  */
-ENTRY_INLINE int slot_publish(struct estate_table *table, const struct slot *slot,
-			      const uint64_t *key, uint32_t key_crc, uint32_t meta,
-			      const uint64_t *value, uint32_t key_words)
+ENTRY_INLINE int slot_publish_at(struct estate_table *table, const struct slot *slot,
+				 const uint64_t *key, uint32_t key_crc, uint64_t stamp,
+				 uint32_t meta, const uint64_t *value, uint32_t key_words)
 {
-	uint64_t last = shared_load(&slot_current(table, slot)->stamp);
-	uint64_t stamp = clock_stamp(table->clock, last);
-
 	if (unlikely(table->persist != NULL))
 		return slot_persist(table, slot, key, key_crc, stamp, meta, value);
 	entry_store(slot_older(table, slot), slot->number, key, key_crc, stamp, meta, value,
@@ -135,6 +133,17 @@ ENTRY_INLINE int slot_publish(struct estate_table *table, const struct slot *slo
 	tag_store(slot->tag, tag_load(slot->tag) ^ TAG_CURRENT);
 	slot_soil(table, slot->number);
 	return 0;
+}
+
+/* The same, written now. */
+ENTRY_INLINE int slot_publish(struct estate_table *table, const struct slot *slot,
+			      const uint64_t *key, uint32_t key_crc, uint32_t meta,
+			      const uint64_t *value, uint32_t key_words)
+{
+	uint64_t last = shared_load(&slot_current(table, slot)->stamp);
+
+	return slot_publish_at(table, slot, key, key_crc, clock_stamp(table->clock, last), meta,
+			       value, key_words);
 }
 
 /* The inline value of the current copy, zeros beyond it; returns its length. */

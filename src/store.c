@@ -236,10 +236,13 @@ int estate_open(const struct estate_attr *attr, struct estate **result)
 				      attr->region_size ? attr->region_size : REGION_SIZE_DEFAULT);
 	if (!error)
 		error = begin_life(es);
+	if (!error && !observer)
+		error = adopter_init(es, &es->adopter);
 	if (!error)
 		error = group_join(attr, &es->identity, observer ? NULL : &es->region, &es->clock,
-				   &es->group);
+				   es->adopter, &es->group);
 	if (error) {
+		adopter_destroy(es->adopter);
 		if (es->pool)
 			es->pool->operations->close(es->pool);
 		destroy(es);
@@ -260,7 +263,9 @@ int estate_close(struct estate *es)
 	if (views)
 		return error_set(-EBUSY, "estate_close: %u of its views are open: close them first",
 				 views);
+	adopter_stop(es->adopter);
 	group_leave(es->group);
+	adopter_destroy(es->adopter);
 	if (es->pool) {
 		error = es->pool->operations->end(es->pool);
 		es->pool->operations->close(es->pool);
@@ -314,6 +319,28 @@ static int find_in_group(struct estate *es, const char *name, struct geometry *g
 				 "or wait for one that has it",
 				 name)
 		     : 0;
+}
+
+int store_table(struct estate *es, const char *name, const struct geometry *geometry,
+		struct estate_table **result)
+{
+	struct geometry ours = *geometry;
+	struct estate_table *table;
+	int error = 0;
+
+	pthread_mutex_lock(&es->lock);
+	table = find_own(es, name);
+	if (!es->pool)
+		ours.durability = ESTATE_DURABILITY_NONE;
+	if (!table)
+		error = make_table(es, name, &ours, NULL, &table);
+	else if (!geometry_same(&table->geometry, geometry))
+		error = error_set(-EPROTO,
+				  "table %s is open on this instance with another geometry", name);
+	pthread_mutex_unlock(&es->lock);
+	if (!error)
+		*result = table;
+	return error;
 }
 
 int estate_table_open(struct estate *es, const char *name, const struct estate_table_attr *attr,

@@ -3,6 +3,7 @@
 #ifndef STORE_H
 #define STORE_H
 
+#include "adopt.h"
 #include "clock.h"
 #include "membership.h"
 #include "pool.h"
@@ -18,6 +19,7 @@ struct estate {
 	struct region region; /* of an observer: no memory */
 	struct clock clock;
 	struct group *group;
+	struct adopter *adopter; /* NULL: an observer's */
 	struct pool *pool; /* NULL: none */
 	struct estate_recovery recovery;
 	unsigned int views; /* that are open */
@@ -26,5 +28,12 @@ struct estate {
 	unsigned int table_count;
 	struct estate_table *tables[ESTATE_TABLES_MAX]; /* in the order they were opened */
 };
+
+/*
+ * Our table with this geometry, made if it is not there. @geometry's durability is
+ * for a new one, and only if there is a pool. As estate_table_open().
+ */
+int store_table(struct estate *es, const char *name, const struct geometry *geometry,
+		struct estate_table **table);
 
 #endif

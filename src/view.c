@@ -3,8 +3,10 @@
 
 #include "error.h"
 #include "gather.h"
+#include "handover.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,15 +200,22 @@ int view_get(struct estate_view *view, struct request *request, struct entry_key
 	const struct roster *roster = request->lineup->roster;
 	struct estate_missing *who = request->missing + request->missing_count;
 	struct estate_answer result = { .asked = roster->count, .who = who };
+	const struct reducer *reducer = &request->query.reducer;
 	struct reduction reduction;
 	int error;
 
-	reduction_start(&reduction, &request->query.reducer, &view->room);
+	reduction_start(&reduction, reducer, &view->room);
 	for (unsigned int i = 0; i < roster->count; i++) {
 		const struct roster_entry *entry = &roster->entries[i];
 		struct remote_value value = { .data = reduction.next };
+		enum handover_finding found = HANDOVER_COUNTS;
 
-		if (!readings || readings[i].error == READING_NEAR)
+		if (unlikely(request->before != NULL))
+			found = handover_judge(&request->before[i],
+					       geometry_home(reducer->geometry, key->hash));
+		if (unlikely(found != HANDOVER_COUNTS))
+			error = found == HANDOVER_TAKEN ? -ENOENT : -EAGAIN;
+		else if (!readings || readings[i].error == READING_NEAR)
 			error = read_near(request, i, key, &value);
 		else
 			error = take_reading(&readings[i], &value);
@@ -244,20 +253,86 @@ int view_get(struct estate_view *view, struct request *request, struct entry_key
 	return error;
 }
 
+/* All keys, once, from instances that are all near. */
+static void read_all(struct estate_view *view, struct request *request, const void *const *keys,
+		     size_t key_length)
+{
+	request->missing_count = 0;
+	for (unsigned int k = 0; k < request->count; k++) {
+		struct entry_key words;
+
+		table_key(request->query.table, keys[k], key_length, &words);
+		request->status[k] =
+			view_get(view, request, &words, NULL, request->out + k * request->out_size,
+				 request->answers ? &request->answers[k] : NULL);
+	}
+}
+
+/* What was known of each key's home before it was read held until now. */
+static int all_steady(const struct request *request, const void *const *keys, size_t key_length,
+		      const struct handover *after)
+{
+	const struct geometry *geometry = &request->query.table->geometry;
+
+	for (unsigned int k = 0; k < request->count; k++) {
+		uint64_t home = geometry_home(geometry, entry_hash(geometry, keys[k], key_length));
+
+		if (!handover_steady(request->lineup, request->before, after, home))
+			return 0;
+	}
+	return 1;
+}
+
+/*
+ * The same while somebody hands over: until nothing of it was moved meanwhile. At the
+ * deadline, an instance of which something still is on its way is missing (-EAGAIN).
+ */
+static __attribute__((noinline)) int read_carefully(struct estate_view *view,
+						    struct request *request,
+						    const void *const *keys, size_t key_length)
+{
+	const struct lineup *lineup = request->lineup;
+	struct handover *before;
+	struct handover *after;
+	int error = request_reserve_handovers(request, lineup->roster->count);
+
+	if (error)
+		return error;
+	before = request->handovers;
+	after = before + lineup->roster->count;
+	request->before = before;
+	for (;;) {
+		handover_look(lineup, request->query.table, before);
+		read_all(view, request, keys, key_length);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		handover_look(lineup, request->query.table, after);
+		if (all_steady(request, keys, key_length, after))
+			break;
+		if (pace_us(&view->pace) >= request->query.deadline_us) {
+			for (unsigned int i = 0; i < lineup->roster->count; i++)
+				before[i].unsure = 1;
+			read_all(view, request, keys, key_length);
+			break;
+		}
+		sched_yield();
+	}
+	request->before = NULL;
+	return 0;
+}
+
 int view_read_keys(struct estate_view *view, struct request *request, const void *const *keys,
 		   size_t key_length)
 {
 	const struct estate_table *table = request->query.table;
 
 	if (likely(!request->lineup->far)) {
-		for (unsigned int k = 0; k < request->count; k++) {
-			struct entry_key words;
+		int error = 0;
 
-			table_key(table, keys[k], key_length, &words);
-			request->status[k] = view_get(
-				view, request, &words, NULL, request->out + k * request->out_size,
-				request->answers ? &request->answers[k] : NULL);
-		}
+		read_all(view, request, keys, key_length);
+		if (unlikely(handover_in_sight(request->lineup)))
+			error = read_carefully(view, request, keys, key_length);
+		if (error)
+			return error;
 		request->unfinished = 0;
 		request->begun = (size_t)request->count * request->lineup->roster->count;
 		return 0;

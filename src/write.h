@@ -19,6 +19,8 @@ struct write_target {
 	uint32_t lock; /* the word to unlock the home with */
 	uint32_t block; /* of a table with extents: for the new value; see write_take() */
 	int found;
+	int reserved; /* a new entry is counted already */
+	uint64_t stamp; /* at least, for the next version; 0: now */
 	int far; /* a new slot is in neither of the two buckets */
 	struct slot slot;
 };
@@ -58,6 +60,29 @@ int write_batch_persistent(struct estate_table *table, unsigned int count,
 /* Change the target's value, or make an entry for it. target->block is used, or given back. */
 int write_change(struct estate_table *table, struct write_target *target, change_fn *how,
 		 void *arg);
+
+/* How another instance's entry becomes a part of ours. */
+struct write_absorbed {
+	const void *key;
+	size_t key_length;
+	const void *value;
+	size_t value_length;
+	uint64_t stamp;
+	const char *name; /* of that instance */
+	const uint8_t *uuid;
+	uint64_t epoch;
+};
+
+/*
+ * Make it so, by the table's merge rule. A new entry was counted by
+ * write_reserve(); *@used tells whether it was one. 0, or a negative errno value with a
+ * sentence: what a custom reducer or the pool says.
+ */
+int write_absorb(struct estate_table *table, const struct write_absorbed *entry, int *used);
+
+/* Count @count entries that are to come; 0, or -ENOSPC with a sentence. And back. */
+int write_reserve(struct estate_table *table, uint64_t count);
+void write_unreserve(struct estate_table *table, uint64_t count);
 
 /* A change_fn: replace the value by a struct write_bytes. */
 struct write_bytes {

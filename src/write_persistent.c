@@ -40,6 +40,7 @@ static void prepare(struct estate_table *table, struct pending *pending, const c
 	uint64_t last;
 
 	target->far = 0;
+	target->reserved = 0;
 	target->found =
 		slot_find(table, key, target->home, &target->slot, table->geometry.key_room / 8);
 	pending->status = target->found ? 0 : write_claim(table, target);

@@ -185,6 +185,62 @@ ESTATE_API int estate_recovery(const struct estate *es, struct estate_recovery *
  */
 ESTATE_API int estate_sync(struct estate *es);
 
+/**
+ * struct estate_leave_attr - how to leave with a hand-over
+ * @size: sizeof(struct estate_leave_attr), set by ESTATE_LEAVE_ATTR_INIT
+ * @to: the name of the instance that is to take over; NULL for whichever can,
+ *	chosen so that those who leave spread over those who stay
+ * @deadline_ms: how long to wait for it, 0 for a minute
+ */
+struct estate_leave_attr {
+	size_t size;
+	const char *to;
+	unsigned int deadline_ms;
+};
+
+#define ESTATE_LEAVE_ATTR_INIT                           \
+	{                                                \
+		.size = sizeof(struct estate_leave_attr) \
+	}
+
+/**
+ * estate_leave - hand all state over to another instance, and leave the group
+ * @es: the instance; it is gone when this returns 0, as after estate_close()
+ * @attr: how; NULL for the defaults
+ *
+ * The instance seals its region, and the adopter reads it and makes every entry
+ * a part of its own, by the table's merge rule; tables that it does not have it
+ * makes. Global reads go on meanwhile and count each entry once: before, during and
+ * after. A custom merge rule needs its function in the adopter, which opened the
+ * table with it. An entry of a table with merge rule latest keeps its stamp.
+ *
+ * The adopter is refused, and another one tried, if it has no room for all entries,
+ * another geometry, or no custom function. If it ends in the midst, what it had
+ * taken counts as the leaver's again, and another one is tried.
+ *
+ * In this version leaver and adopter are on one host, and nobody reads either of
+ * them from another host while it lasts.
+ *
+ * Thread safety: no other thread may be in a call with @es or its tables.
+ *
+ * Return: 0, or, with the instance as it was:
+ *	-EINVAL	@es is NULL or an observer, or @attr is not valid
+ *	-EBUSY	a view of @es is open, or it takes over another instance just now
+ *	-ENOTSUP	a member is on another host
+ *	-ENOENT	there is nobody who could take over
+ *	-ECONNREFUSED	all who could have refused; the message says why the last one did
+ *	-EHOSTDOWN	the last one who could ended in the midst
+ * or, with its region sealed, so that nothing may be written any more, and all
+ * counted once: call again, or close it
+ *	-ETIMEDOUT	the adopter was not ready in time, and goes on
+ *	-EIO	the adopter gave up in the midst
+ *
+ * Example:
+ *	while (estate_leave(es, NULL))
+ *		warnx("%s", estate_errormsg());
+ */
+ESTATE_API int estate_leave(struct estate *es, const struct estate_leave_attr *attr);
+
 /** enum estate_member_state - how a member is doing, seen from here */
 enum estate_member_state {
 	ESTATE_MEMBER_LIVE, /* connected, its heart beats */

@@ -103,6 +103,8 @@ struct estate_query {
  *	-EPROTO	its table of this name has another geometry
  *	-EBADMSG	what it exposes would not verify, however often it was read
  *	-EIO	an RDMA device, its or ours, failed to read it
+ *	-EAGAIN	it hands its state over just now, and the deadline passed before
+ *		it was sure on which side this key is
  */
 struct estate_missing {
 	const char *name;

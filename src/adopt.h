@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Taking over what a leaver has sealed: a thread that is there while there is something to take. */
+#ifndef ADOPT_H
+#define ADOPT_H
+
+#include <stdint.h>
+
+struct estate;
+struct adopter;
+
+/* For an instance, before it joins its group. 0 or -ENOMEM with a sentence. */
+int adopter_init(struct estate *es, struct adopter **adopter);
+/* Stop in the midst of whatever it is doing, for good; the group is still there. */
+void adopter_stop(struct adopter *adopter);
+void adopter_destroy(struct adopter *adopter);
+
+/* Somebody may want to be adopted. The group's background thread calls this. */
+void adopter_wake(struct adopter *adopter);
+
+/* Whether it is adopting somebody now. */
+int adopter_busy(const struct adopter *adopter);
+
+#endif

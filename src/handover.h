@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reading while an instance hands its state over, so that every contribution
+ * counts exactly once.
+ *
+ * The leaver seals its region: from then on nothing in it changes. The adopter
+ * takes one table after the other, home bucket by home bucket, and says in its own
+ * region how far it has come: before it takes a home's entries it marks that home,
+ * when it has them it moves its cursor on. So of a key with home h, whoever looks
+ *
+ * - at the cursor, and finds h taken, and then reads the adopter's entry, has
+ *   the leaver's part in it: the leaver's entry is skipped;
+ * - reads the adopter's entry, and then at the cursor, and finds h not begun, has
+ *   none of it in there: the leaver's entry counts;
+ * - finds neither, looks again: it takes as long as one bucket does.
+ *
+ * Most readers find nobody sealed when they have read all, which proves that no
+ * adopter had begun: one look at each instance's state is what it costs them.
+ * doc/design.md, section 11, has the argument in full.
+ */
+#ifndef HANDOVER_H
+#define HANDOVER_H
+
+#include "lineup.h"
+
+/* How far an instance's part of one table had been handed over at a moment. */
+struct handover {
+	enum layout_state state;
+	int unsure; /* of any home: there was no time to find out */
+	uint64_t cursor;
+};
+
+enum handover_finding {
+	HANDOVER_COUNTS,
+	HANDOVER_TAKEN,
+	HANDOVER_UNSURE,
+};
+
+/* Look at all of the roster, about @table; @now has room for one per entry. */
+void handover_look(const struct lineup *lineup, const struct estate_table *table,
+		   struct handover *now);
+
+/* Where the leaver's part of a key with this home is. */
+static inline enum handover_finding handover_judge(const struct handover *at, uint64_t home)
+{
+	if (at->state == LAYOUT_JOINED)
+		return HANDOVER_COUNTS;
+	if (at->unsure)
+		return HANDOVER_UNSURE;
+	if (home < at->cursor / 2)
+		return HANDOVER_TAKEN;
+	return at->cursor % 2 && home == at->cursor / 2 ? HANDOVER_UNSURE : HANDOVER_COUNTS;
+}
+
+/* Whether what @before said of a home held until @after; of all instances of the roster. */
+int handover_steady(const struct lineup *lineup, const struct handover *before,
+		    const struct handover *after, uint64_t home);
+
+/* Whether anybody whose memory is mapped is not just a member: after all of it was read. */
+static inline int handover_in_sight(const struct lineup *lineup)
+{
+	const struct roster *roster = lineup->roster;
+	unsigned int others = 0;
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct peer *peer = roster->entries[i].peer;
+
+		if (peer && !peer->far)
+			others |= shared_load32(
+					  &((const struct layout_header *)peer->memory)->state) ^
+				  LAYOUT_JOINED;
+	}
+	return others != 0;
+}
+
+#endif
