@@ -96,6 +96,40 @@ int format_life(const void *memory, const char *path, struct format_life *life, 
 		path);
 }
 
+static uint32_t adoption_crc(const struct format_adoption *adoption)
+{
+	uint32_t crc = crc_bytes(~0u, &adoption->sequence, sizeof(adoption->sequence));
+
+	return crc_bytes(crc, &adoption->adoption, sizeof(adoption->adoption));
+}
+
+void format_seal_adoption(struct format_adoption *adoption)
+{
+	adoption->crc = adoption_crc(adoption);
+}
+
+int format_adoption(const void *memory, struct format_adoption *adoption, unsigned int *which)
+{
+	int found = 0;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct format_adoption one;
+
+		memcpy(&one,
+		       (const char *)memory + FORMAT_ADOPTION + (size_t)i * FORMAT_ADOPTION_STRIDE,
+		       sizeof(one));
+		if (!one.sequence || one.crc != adoption_crc(&one) ||
+		    one.adoption.count > POOL_INTENTS_MAX ||
+		    one.adoption.table[ESTATE_NAME_MAX - 1] ||
+		    (found && one.sequence < adoption->sequence))
+			continue;
+		*adoption = one;
+		*which = i;
+		found = 1;
+	}
+	return found ? 0 : -ENOENT;
+}
+
 int format_table(const void *memory, size_t size, unsigned int number, const char *path,
 		 struct region_table *table)
 {

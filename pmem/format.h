@@ -10,6 +10,7 @@
 #define FORMAT_H
 
 #include "layout.h"
+#include "pool.h"
 #include "region.h"
 
 #include <assert.h>
@@ -36,18 +37,35 @@ static_assert(sizeof(struct format_header) == 176, "the header is a format");
 enum format_state {
 	FORMAT_OPEN = 1, /* a life began, and did not end in order */
 	FORMAT_CLOSED = 2,
+	FORMAT_LEAVING = 3, /* it is being handed over to @adopter */
+	FORMAT_HANDED_OVER = 4, /* all of it is @adopter's: nothing in here counts any more */
 };
 
 /* What changes: two copies, of which the older is overwritten. */
 struct format_life {
 	uint64_t sequence; /* the higher of two valid ones counts */
 	uint64_t epoch;
+	uint8_t adopter[16];
+	uint32_t adopter_pool; /* 1: it has one, too */
+	uint32_t reserved;
 	uint32_t state; /* enum format_state */
 	uint32_t crc; /* over the fields above */
 };
 
 #define FORMAT_LIFE 1024 /* offset of the first */
 #define FORMAT_LIFE_STRIDE 512
+
+/* Whom the instance takes over, or took last: two copies of it, too. */
+struct format_adoption {
+	uint64_t sequence;
+	uint32_t crc; /* over sequence and adoption */
+	uint32_t reserved;
+	struct pool_adoption adoption;
+};
+
+#define FORMAT_ADOPTION 2048
+#define FORMAT_ADOPTION_STRIDE 1024
+static_assert(sizeof(struct format_adoption) <= FORMAT_ADOPTION_STRIDE, "two fit into the page");
 
 /*
  * Entries of the directory are written without their names' first word, which
@@ -62,6 +80,10 @@ void format_seal(struct format_header *header);
 int format_life(const void *memory, const char *path, struct format_life *life,
 		unsigned int *which);
 void format_seal_life(struct format_life *life);
+
+/* The newest valid adoption; 0, or -ENOENT. */
+int format_adoption(const void *memory, struct format_adoption *adoption, unsigned int *which);
+void format_seal_adoption(struct format_adoption *adoption);
 
 /* Entry @number of the directory: 0, -ENOENT if there is none, -EBADMSG with a sentence. */
 int format_table(const void *memory, size_t size, unsigned int number, const char *path,

@@ -36,7 +36,7 @@ int mirror_init(struct mirror *mirror, struct estate_table *table, struct persis
 	    extent_pool_init(&mirror->blocks, geometry, buckets))
 		goto no_memory;
 	for (uint64_t slot = 0; slot < geometry->slots; slot++)
-		mirror->block[slot] = MIRROR_NO_BLOCK;
+		mirror->block[slot] = NO_BLOCK;
 	return 0;
 
 no_memory:
@@ -58,6 +58,14 @@ static int refuse_failed(const struct mirror *mirror)
 	return error_set(-EIO,
 			 "table %s: the pool could not be written before: nothing is persistent "
 			 "that came since",
+			 mirror->table->name);
+}
+
+static int refuse_damaged(const struct mirror *mirror)
+{
+	return error_set(-EIO,
+			 "table %s: an entry of this instance's own region is damaged and was not "
+			 "persisted: something wrote over it",
 			 mirror->table->name);
 }
 
@@ -120,7 +128,7 @@ static int write_large(struct mirror *mirror, uint32_t slot, const struct layout
 {
 	struct persist_batch batch = persist_begin(mirror->persist);
 	uint32_t old = mirror->block[slot];
-	uint32_t block = MIRROR_NO_BLOCK;
+	uint32_t block = NO_BLOCK;
 	uint64_t words[SLOT_WORDS_MAX];
 	struct layout_copy *moved = (struct layout_copy *)words;
 	int error = 0;
@@ -141,13 +149,13 @@ static int write_large(struct mirror *mirror, uint32_t slot, const struct layout
 		error = drain(mirror, &batch);
 	}
 	if (error) {
-		if (block != MIRROR_NO_BLOCK)
+		if (block != NO_BLOCK)
 			extent_free(&mirror->blocks, block);
 		return error;
 	}
 	mirror->current[slot] ^= 1;
 	mirror->block[slot] = block;
-	if (old != MIRROR_NO_BLOCK)
+	if (old != NO_BLOCK)
 		extent_free(&mirror->blocks, old);
 	return 0;
 }
@@ -308,7 +316,7 @@ static int flush_slot(struct round *round, uint32_t slot)
 	struct mirror *mirror = round->mirror;
 	uint64_t words[SLOT_WORDS_MAX];
 	struct layout_copy *copy = (struct layout_copy *)words;
-	uint32_t old = MIRROR_NO_BLOCK;
+	uint32_t old = NO_BLOCK;
 	int error = 0;
 
 	switch (load(mirror, slot, words)) {
@@ -324,7 +332,7 @@ static int flush_slot(struct round *round, uint32_t slot)
 		if (!mirror->block)
 			break;
 		old = mirror->block[slot];
-		mirror->block[slot] = MIRROR_NO_BLOCK;
+		mirror->block[slot] = NO_BLOCK;
 		break;
 	case ENTRY_EMPTY:
 		return 0;
@@ -335,7 +343,7 @@ static int flush_slot(struct round *round, uint32_t slot)
 		return error;
 	put_copy(mirror, &round->batch, slot, copy);
 	mirror->current[slot] ^= 1;
-	return old == MIRROR_NO_BLOCK ? 0 : leave_block(round, old);
+	return old == NO_BLOCK ? 0 : leave_block(round, old);
 }
 
 /* Every slot that is dirty, once. */
@@ -367,6 +375,27 @@ static int pass(struct round *round)
 	return error;
 }
 
+int mirror_flush_slot(struct mirror *mirror, uint32_t slot)
+{
+	struct round round = { .mirror = mirror,
+			       .batch = persist_begin(mirror->persist),
+			       .sought = ALL };
+	unsigned int tries = 0;
+	int error;
+
+	if (has_failed(mirror))
+		return refuse_failed(mirror);
+	pthread_mutex_lock(&mirror->flushing);
+	while ((error = flush_slot(&round, slot)) == -EAGAIN && ++tries < PASSES)
+		sched_yield();
+	if (!error)
+		error = drain(mirror, &round.batch);
+	while (!error && mirror->left_count)
+		extent_free(&mirror->blocks, mirror->left[--mirror->left_count]);
+	pthread_mutex_unlock(&mirror->flushing);
+	return error == -EAGAIN ? refuse_damaged(mirror) : error;
+}
+
 int mirror_flush(struct mirror *mirror)
 {
 	struct round round = { .mirror = mirror, .batch = persist_begin(mirror->persist) };
@@ -391,10 +420,5 @@ int mirror_flush(struct mirror *mirror)
 			error = pass(&round);
 	} while (!error && round.again && passes < PASSES);
 	pthread_mutex_unlock(&mirror->flushing);
-	if (!error && round.again)
-		error = error_set(-EIO,
-				  "table %s: an entry of this instance's own region is damaged and "
-				  "was not persisted: something wrote over it",
-				  mirror->table->name);
-	return error;
+	return !error && round.again ? refuse_damaged(mirror) : error;
 }

@@ -16,8 +16,6 @@
 
 #include <pthread.h>
 
-#define MIRROR_NO_BLOCK UINT32_MAX
-
 /* Blocks that may wait for a drain before they are free: less than are spare. */
 #define MIRROR_LEFT_MAX 4
 
@@ -30,7 +28,7 @@ struct mirror {
 
 	/* Of tables with extents. */
 	struct extent_pool blocks;
-	uint32_t *block; /* one per slot: that of the newer copy, or MIRROR_NO_BLOCK */
+	uint32_t *block; /* one per slot: that of the newer copy, or NO_BLOCK */
 	unsigned char *value; /* room for one, of whoever flushes */
 
 	pthread_mutex_t flushing; /* one round at a time */
@@ -59,6 +57,9 @@ static inline struct layout_copy *mirror_copy(const struct mirror *mirror, uint3
 
 /* Write @copy, of an entry whose lock one has, and drain. 0 or -EIO with a sentence. */
 int mirror_write(struct mirror *mirror, uint32_t slot, const struct layout_copy *copy);
+
+/* What a slot shows now, of a table that is flushed now and then. 0 or -EIO with a sentence. */
+int mirror_flush_slot(struct mirror *mirror, uint32_t slot);
 
 /* Everything that was written before the call. 0 or -EIO with a sentence. */
 int mirror_flush(struct mirror *mirror);

@@ -21,6 +21,8 @@ struct pmem_pool {
 	char name[ESTATE_NAME_MAX];
 	struct format_life life; /* the last one written, in copy @life_copy */
 	unsigned int life_copy;
+	struct format_adoption adoption; /* the same; its sequence is 0 if there is none */
+	unsigned int adoption_copy;
 	unsigned int tables;
 	uint64_t used; /* up to where tables are */
 	int failed;
@@ -39,9 +41,11 @@ int pmem_pool_open(const struct pool_attr *attr, struct pool **result);
 static int next_table(const struct pool *base, unsigned int *index, struct region_table *table)
 {
 	const struct pmem_pool *pool = (const struct pmem_pool *)base;
-	int error =
-		format_table(pool->persist.memory, pool->persist.size, *index, pool->path, table);
+	int error;
 
+	if (base->fresh)
+		return -ENOENT;
+	error = format_table(pool->persist.memory, pool->persist.size, *index, pool->path, table);
 	if (!error)
 		++*index;
 	return error;
@@ -276,6 +280,8 @@ static int write_life(struct pmem_pool *pool, enum format_state state)
 	unsigned int copy = !pool->life_copy;
 	int error;
 
+	memcpy(life.adopter, pool->base.adopter, sizeof(life.adopter));
+	life.adopter_pool = (uint32_t)pool->base.adopter_pool;
 	format_seal_life(&life);
 	persist_copy(&batch, pool->persist.memory + FORMAT_LIFE + (size_t)copy * FORMAT_LIFE_STRIDE,
 		     &life, sizeof(life));
@@ -307,16 +313,81 @@ static int write_header(struct pmem_pool *pool)
 	return persist_drain(&batch);
 }
 
+static int flush_slot(struct estate_table *table, uint32_t slot)
+{
+	return mirror_flush_slot(table->mirror, slot);
+}
+
+static int adopting(struct pool *base, const struct pool_adoption *adoption)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+	struct persist_batch batch = persist_begin(&pool->persist);
+	struct format_adoption next = { .sequence = pool->adoption.sequence + 1,
+					.adoption = *adoption };
+	unsigned int copy = !pool->adoption_copy;
+	int error;
+
+	format_seal_adoption(&next);
+	persist_copy(&batch,
+		     pool->persist.memory + FORMAT_ADOPTION + (size_t)copy * FORMAT_ADOPTION_STRIDE,
+		     &next, sizeof(next));
+	error = persist_drain(&batch);
+	if (error)
+		return error;
+	pool->adoption = next;
+	pool->adoption_copy = copy;
+	return 0;
+}
+
+static const struct pool_adoption *adoption_of(const struct pool *base)
+{
+	const struct pmem_pool *pool = (const struct pmem_pool *)base;
+
+	return pool->adoption.adoption.epoch ? &pool->adoption.adoption : NULL;
+}
+
+static int leaving(struct pool *base, const uint8_t *adopter, int adopter_pool)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+
+	if (!adopter)
+		return write_life(pool, FORMAT_OPEN);
+	memcpy(base->adopter, adopter, sizeof(base->adopter));
+	base->adopter_pool = adopter_pool;
+	return write_life(pool, FORMAT_LEAVING);
+}
+
+static int handed_over(struct pool *base)
+{
+	struct pmem_pool *pool = (struct pmem_pool *)base;
+
+	stop_flusher(pool);
+	return write_life(pool, FORMAT_HANDED_OVER);
+}
+
+/* From a header that says so: from here on there is no pool, until there is a new one. */
+static int erase(struct pmem_pool *pool)
+{
+	struct persist_batch batch = persist_begin(&pool->persist);
+	int error;
+
+	persist_zero(&batch, pool->persist.memory, sizeof(uint64_t));
+	error = persist_drain(&batch);
+	if (error)
+		return error;
+	return clear(pool, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
+}
+
 static int begin(struct pool *base)
 {
 	struct pmem_pool *pool = (struct pmem_pool *)base;
-	int error = 0;
+	int error = base->fresh ? erase(pool) : 0;
 
-	/* Whatever was in the directory's place before: nothing that is of this pool. */
-	if (base->fresh)
-		error = clear(pool, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
+	/* That it had adopted somebody is of its last owner. */
+	if (!error && base->fresh)
+		error = adopting(base, &(struct pool_adoption){ 0 });
 	if (!error)
-		error = write_life(pool, FORMAT_OPEN);
+		error = write_life(pool, base->leaving ? FORMAT_LEAVING : FORMAT_OPEN);
 	if (!error && base->fresh)
 		error = write_header(pool);
 	return error;
@@ -343,7 +414,8 @@ static int end(struct pool *base)
 
 	stop_flusher(pool);
 	error = sync_all(base);
-	if (!error)
+	/* Who was about to hand over still is. */
+	if (!error && pool->life.state == FORMAT_OPEN)
 		error = write_life(pool, FORMAT_CLOSED);
 	return error;
 }
@@ -366,6 +438,11 @@ static const struct pool_operations operations = {
 	.next_table = next_table,
 	.recover = recover,
 	.add_table = add_table,
+	.flush_slot = flush_slot,
+	.adopting = adopting,
+	.adoption = adoption_of,
+	.leaving = leaving,
+	.handed_over = handed_over,
 	.begin = begin,
 	.sync = sync_all,
 	.end = end,
@@ -403,8 +480,18 @@ static int look(struct pmem_pool *pool)
 				    &pool->life_copy);
 	if (error)
 		return error;
+	if (format_adoption(pool->persist.memory, &pool->adoption, &pool->adoption_copy))
+		pool->adoption.sequence = 0;
+	/* As good as new; only the counts go on. */
+	if (pool->life.state == FORMAT_HANDED_OVER) {
+		pool->base.fresh = 1;
+		return 0;
+	}
 	memcpy(pool->base.uuid, header->uuid, sizeof(pool->base.uuid));
 	pool->base.epoch = pool->life.epoch;
+	pool->base.leaving = pool->life.state == FORMAT_LEAVING;
+	memcpy(pool->base.adopter, pool->life.adopter, sizeof(pool->base.adopter));
+	pool->base.adopter_pool = (int)pool->life.adopter_pool;
 	for (;;) {
 		struct region_table table;
 

@@ -131,8 +131,13 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 	mirror->current[slot] = (uint8_t)which;
 	if (copy.stamp > part->newest)
 		part->newest = copy.stamp;
-	if (state == ENTRY_DELETED)
+	if (state == ENTRY_DELETED) {
+		/* Its stamp goes on, and tells what had become of the slot. */
+		memcpy(table_copy(table, slot, which), mirror_copy(mirror, slot, which),
+		       sizeof(struct layout_copy) + geometry->key_room);
+		tag_store(table->tags + slot, which ? TAG_CURRENT : 0);
 		return;
+	}
 	if (take_extent(part, slot, &copy)) {
 		part->damaged++;
 		return;

@@ -10,6 +10,8 @@ struct adopter;
 
 /* For an instance, before it joins its group. 0 or -ENOMEM with a sentence. */
 int adopter_init(struct estate *es, struct adopter **adopter);
+/* The instance is in its group now: what wakes it from here on, or did, is looked into. */
+void adopter_begin(struct adopter *adopter);
 /* Stop in the midst of whatever it is doing, for good; the group is still there. */
 void adopter_stop(struct adopter *adopter);
 void adopter_destroy(struct adopter *adopter);
@@ -17,7 +19,8 @@ void adopter_destroy(struct adopter *adopter);
 /* Somebody may want to be adopted. The group's background thread calls this. */
 void adopter_wake(struct adopter *adopter);
 
-/* Whether it is adopting somebody now. */
-int adopter_busy(const struct adopter *adopter);
+/* Begin with nobody until adopter_go_on(). -EBUSY, and nothing changes, if it is in the midst. */
+int adopter_pause(struct adopter *adopter);
+void adopter_go_on(struct adopter *adopter);
 
 #endif

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define NO_BLOCK UINT32_MAX
+
 struct extent_pool {
 	unsigned char *memory; /* of the table, at its extents */
 	uint32_t *queue; /* free blocks, a ring of @blocks */

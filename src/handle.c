@@ -100,6 +100,7 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 	lock = table->locks + target.home;
 	target.block = write_take(table);
 	target.reserved = 0;
+	target.claimed = 0;
 	target.stamp = 0;
 	target.lock = sidecar_lock(lock);
 	target.found =

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define ALL_TAKEN (UINT64_MAX - 1)
+#define ALL_TAKEN (UINT64_MAX - 3)
 
 /* An instance's memory; NULL if it is not mapped here. */
 static const void *memory_of(const struct roster_entry *entry, const struct estate_table *table)
@@ -19,12 +19,11 @@ static const void *adopter_of(const struct lineup *lineup, const struct estate_t
 {
 	const uint64_t *words = (const uint64_t *)(const void *)leaver->adopter;
 	uint64_t uuid[2] = { shared_load(words), shared_load(words + 1) };
-	uint64_t epoch = shared_load(&leaver->adopter_epoch);
 
 	for (unsigned int i = 0; i < lineup->roster->count; i++) {
 		const struct roster_entry *entry = &lineup->roster->entries[i];
 
-		if (entry->epoch == epoch && !memcmp(entry->uuid, uuid, sizeof(uuid)))
+		if (!memcmp(entry->uuid, uuid, sizeof(uuid)))
 			return memory_of(entry, table);
 	}
 	return NULL;
@@ -43,7 +42,9 @@ static struct handover after_leaving(const struct lineup *lineup, const struct e
 					    !adopter_of(lineup, table, leaver) };
 }
 
-/* How much of a sealed region's table has been taken. */
+#define NOT_KNOWN UINT64_MAX
+
+/* How much of a sealed region's table has been taken; NOT_KNOWN. */
 static uint64_t taken(const struct lineup *lineup, const struct estate_table *table,
 		      const struct roster_entry *entry, const struct layout_header *leaver)
 {
@@ -61,6 +62,8 @@ static uint64_t taken(const struct lineup *lineup, const struct estate_table *ta
 	state = __atomic_load_n(&adoption->state, __ATOMIC_ACQUIRE);
 	if (state == LAYOUT_ADOPTION_DONE)
 		return ALL_TAKEN;
+	if (state == LAYOUT_ADOPTION_RESUMING)
+		return NOT_KNOWN;
 	number = region_table_number(leaver, entry->peer->size, table->name);
 	if (state != LAYOUT_ADOPTION_RUNNING || number == ESTATE_TABLES_MAX)
 		return 0;
@@ -82,6 +85,7 @@ void handover_look(const struct lineup *lineup, const struct estate_table *table
 			now[i] = after_leaving(lineup, table, header);
 		else if (now[i].state == LAYOUT_SEALED)
 			now[i].cursor = taken(lineup, table, entry, header);
+		now[i].unsure |= now[i].cursor == NOT_KNOWN;
 	}
 	/* What is read after this was looked for after it. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);

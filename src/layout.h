@@ -47,7 +47,8 @@ struct layout_header {
 	uint8_t adopter[16];
 	uint64_t adopter_epoch;
 	uint64_t attempt; /* grows with every one that is asked */
-	uint64_t reserved_too[2];
+	uint64_t pool; /* 1: the instance has one */
+	uint64_t withdrawn; /* the last attempt that the leaver took back */
 };
 static_assert(sizeof(struct layout_header) == 320, "the header is a format");
 
@@ -55,6 +56,7 @@ enum layout_adoption_state {
 	LAYOUT_ADOPTION_REFUSED = 1, /* nothing was taken over: @error says why */
 	LAYOUT_ADOPTION_RUNNING = 2,
 	LAYOUT_ADOPTION_DONE = 3,
+	LAYOUT_ADOPTION_RESUMING = 4, /* the adopter came back from its pool, and knows not yet */
 };
 
 /*

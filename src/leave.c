@@ -67,22 +67,34 @@ static const struct roster_entry *choose(const struct estate *es, const struct r
 	return best;
 }
 
-static void seal(struct estate *es, const struct roster_entry *adopter)
+/* In the pool first: who comes back from it must know that a part of it may be somebody else's. */
+static int seal(struct estate *es, const struct roster_entry *adopter)
 {
 	struct layout_header *header = region_header(&es->region);
+	int error = 0;
 
+	if (es->pool)
+		error = es->pool->operations->sync(es->pool);
+	if (!error && es->pool)
+		error = es->pool->operations->leaving(
+			es->pool, adopter->uuid,
+			((const struct layout_header *)adopter->peer->memory)->pool == 1);
+	if (error)
+		return error;
 	shared_copy_to(header->adopter, adopter->uuid, sizeof(header->adopter));
 	shared_store(&header->adopter_epoch, adopter->epoch);
 	shared_store(&header->attempt, header->attempt + 1);
 	__atomic_store_n(&header->state, LAYOUT_SEALED, __ATOMIC_SEQ_CST);
+	return 0;
 }
 
-static void unseal(struct estate *es)
+static int unseal(struct estate *es)
 {
 	struct layout_header *header = region_header(&es->region);
 
 	__atomic_store_n(&header->state, LAYOUT_JOINED, __ATOMIC_RELEASE);
 	shared_store(&header->adopter_epoch, 0);
+	return es->pool ? es->pool->operations->leaving(es->pool, NULL, 0) : 0;
 }
 
 static void nap(uint64_t us)
@@ -93,100 +105,209 @@ static void nap(uint64_t us)
 	nanosleep(&pause, NULL);
 }
 
-/* Whether the adopter, in that life, still is a member that can be read. */
-static int still_there(struct estate *es, const struct roster_entry *adopter)
+/* The adopter as it is in the group now; NULL if it cannot be read. */
+static const struct roster_entry *find(const struct roster *roster, const uint8_t *uuid)
+{
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct roster_entry *entry = &roster->entries[i];
+
+		if (entry->peer && !entry->peer->far && !memcmp(entry->uuid, uuid, 16))
+			return entry;
+	}
+	return NULL;
+}
+
+/* What an adopter says of us now. */
+struct word {
+	uint32_t state; /* enum layout_adoption_state; 0: nothing yet */
+	int error;
+};
+
+static struct word listen_to(const struct estate *es, const void *adopter)
+{
+	const struct layout_adoption *record =
+		region_adoption(adopter, es->identity.uuid, es->identity.epoch);
+	struct word word = { 0 };
+
+	if (!record)
+		return word;
+	word.state = __atomic_load_n(&record->state, __ATOMIC_ACQUIRE);
+	word.error = __atomic_load_n(&record->error, __ATOMIC_ACQUIRE);
+	/* That was the last time. */
+	if (word.state == LAYOUT_ADOPTION_REFUSED &&
+	    record->attempt != region_header(&es->region)->attempt)
+		word = (struct word){ 0 };
+	return word;
+}
+
+/* Waiting for one adopter. */
+struct wait {
+	uint8_t uuid[16];
+	char name[ESTATE_NAME_MAX];
+	struct roster *roster; /* the last one that has it: its memory stays, if it ends */
+	const struct layout_header *adopter; /* in there; NULL: it was not there yet */
+	int has_begun; /* and has a pool: what it took comes back with it */
+	uint64_t gone_us; /* since when it is not there; 0: it is */
+};
+
+static void wait_end(struct wait *wait)
+{
+	roster_release(wait->roster);
+	wait->roster = NULL;
+}
+
+/* The adopter as it is now, or was last. */
+static void find_adopter(struct estate *es, struct wait *wait)
 {
 	uint64_t generation;
 	struct roster *roster = group_roster(es->group, &generation);
-	int there = 0;
+	const struct roster_entry *adopter = find(roster, wait->uuid);
 
-	for (unsigned int i = 0; i < roster->count && !there; i++) {
-		const struct roster_entry *entry = &roster->entries[i];
-
-		there = entry->peer == adopter->peer && entry->peer &&
-			entry->epoch == adopter->epoch;
+	if (!adopter) {
+		if (!wait->gone_us)
+			wait->gone_us = clock_monotonic_us();
+		roster_release(roster);
+		return;
 	}
-	roster_release(roster);
-	return there;
+	wait_end(wait);
+	wait->roster = roster;
+	wait->adopter = adopter->peer->memory;
+	strcpy(wait->name, adopter->name);
+	wait->gone_us = 0;
+}
+
+/*
+ * The adopter leaves itself, and has not begun: somebody else, then. Unless it does
+ * begin just now: one of both sees what the other one wrote.
+ */
+static int withdraw(struct estate *es, const struct wait *wait, struct word *word)
+{
+	struct layout_header *header = region_header(&es->region);
+
+	__atomic_store_n(&header->withdrawn, header->attempt, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	*word = listen_to(es, wait->adopter);
+	return !word->state;
+}
+
+/* One look. 1: wait on; 0: all is taken; or an error as wait_for() has it. */
+static int look(struct estate *es, struct wait *wait)
+{
+	struct word word = { 0 };
+
+	find_adopter(es, wait);
+	if (wait->adopter) {
+		word = listen_to(es, wait->adopter);
+		if (!word.state && !wait->gone_us && region_state(wait->adopter) != LAYOUT_JOINED &&
+		    withdraw(es, wait, &word))
+			return error_set(-ECONNREFUSED,
+					 "%s does not take %s over: it leaves itself", wait->name,
+					 es->identity.name);
+		wait->has_begun = word.state && shared_load(&wait->adopter->pool);
+	}
+	if (word.state == LAYOUT_ADOPTION_DONE)
+		return 0;
+	if (word.state == LAYOUT_ADOPTION_REFUSED)
+		return error_set(-ECONNREFUSED, "%s does not take %s over: %s", wait->name,
+				 es->identity.name, strerror(-word.error));
+	if (word.error && word.error != -ECANCELED)
+		return error_set(-EIO,
+				 "%s stopped taking %s over in the midst: %s; nothing is lost, and "
+				 "nothing counts twice: start it again, or close this one",
+				 wait->name, es->identity.name, strerror(-word.error));
+	if (!wait->has_begun && wait->gone_us &&
+	    clock_monotonic_us() > wait->gone_us + STALE_ROSTERS_US)
+		return error_set(-EHOSTDOWN, "%s ended while it took %s over", wait->name,
+				 es->identity.name);
+	return 1;
 }
 
 /*
  * 0: all is taken. -ECONNREFUSED, -EHOSTDOWN: nothing of it counts as taken. Else
- * the region stays sealed. With a sentence, and what the adopter said in *@why.
+ * the region stays sealed. With a sentence.
  */
-static int wait_for(struct estate *es, const struct roster_entry *adopter, uint64_t until_us,
-		    int *why)
+static int wait_for(struct estate *es, struct wait *wait, uint64_t until_us)
 {
-	for (;;) {
-		const struct layout_adoption *record = region_adoption(
-			adopter->peer->memory, es->identity.uuid, es->identity.epoch);
-		uint32_t state = record ? __atomic_load_n(&record->state, __ATOMIC_ACQUIRE) : 0;
+	int result;
 
-		/* That was the last time. */
-		if (state == LAYOUT_ADOPTION_REFUSED &&
-		    record->attempt != region_header(&es->region)->attempt)
-			state = 0;
-		if (state == LAYOUT_ADOPTION_DONE)
-			return 0;
-		if (state == LAYOUT_ADOPTION_REFUSED) {
-			*why = record->error;
-			return error_set(-ECONNREFUSED, "%s does not take %s over: %s",
-					 adopter->name, es->identity.name, strerror(-*why));
-		}
-		if (state == LAYOUT_ADOPTION_RUNNING &&
-		    __atomic_load_n(&record->error, __ATOMIC_RELAXED))
-			return error_set(-EIO,
-					 "%s stopped taking %s over in the midst: %s; nothing is "
-					 "lost, and nothing counts twice: call again, or close it",
-					 adopter->name, es->identity.name,
-					 strerror(-record->error));
-		if (!still_there(es, adopter)) {
-			nap(STALE_ROSTERS_US);
-			return error_set(-EHOSTDOWN, "%s ended while it took %s over",
-					 adopter->name, es->identity.name);
-		}
+	while ((result = look(es, wait)) > 0) {
 		if (clock_monotonic_us() >= until_us)
 			return error_set(
 				-ETIMEDOUT,
-				"%s has not taken %s over in time: it goes on; call again to "
-				"wait for it",
-				adopter->name, es->identity.name);
+				"%s has not taken %s over in time%s; call again to wait for "
+				"it",
+				wait->name, es->identity.name,
+				wait->gone_us ? ": it ended in the midst, and what it took "
+						"is in its pool: start it again"
+					      : "");
 		nap(200);
 	}
+	return result;
+}
+
+/* Ask the best one; -ENOENT with a sentence if there is none (more). */
+static int ask(struct estate *es, const char *to, struct refusals *refusals, struct wait *wait)
+{
+	uint64_t generation;
+	struct roster *roster = group_roster(es->group, &generation);
+	const struct roster_entry *adopter = choose(es, roster, to, refusals);
+	int error = -ENOENT;
+
+	wait_end(wait);
+	*wait = (struct wait){ 0 };
+	if (adopter && refusals->count < REFUSALS_MAX) {
+		memcpy(wait->uuid, adopter->uuid, sizeof(wait->uuid));
+		strcpy(wait->name, adopter->name);
+		error = seal(es, adopter);
+	} else if (!refusals->count && to) {
+		error_set(error,
+			  "no member called %s can take %s over: \"estate members\" shows who is "
+			  "there",
+			  to, es->identity.name);
+	} else if (!refusals->count) {
+		error_set(error, "no member can take over from %s", es->identity.name);
+	}
+	roster_release(roster);
+	return error;
 }
 
 /* Hand over to one after the other until one takes it. */
 static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 {
 	struct refusals refusals = { 0 };
-	int error = -ENOENT;
+	const struct layout_header *header = region_header(&es->region);
+	struct wait wait = { 0 };
+	int error = 0;
 
-	for (;;) {
-		uint64_t generation;
-		struct roster *roster = group_roster(es->group, &generation);
-		const struct roster_entry *adopter = choose(es, roster, to, &refusals);
-		int why = 0;
-
-		if (!adopter || refusals.count == REFUSALS_MAX) {
-			roster_release(roster);
-			if (refusals.count)
-				return error;
-			return error_set(-ENOENT,
-					 to ? "no member called %s can take %s over: \"estate "
-					      "members\" shows who is there"
-					    : "no member can take over from %s%s",
-					 to ? to : es->identity.name, to ? es->identity.name : "");
-		}
-		seal(es, adopter);
-		error = wait_for(es, adopter, until_us, &why);
-		if (error == -ECONNREFUSED || error == -EHOSTDOWN) {
-			unseal(es);
-			memcpy(refusals.uuid[refusals.count++], adopter->uuid, 16);
-		}
-		roster_release(roster);
-		if (!error || (error != -ECONNREFUSED && error != -EHOSTDOWN))
-			return error;
+	/* It was asked before. */
+	if (header->state == LAYOUT_SEALED) {
+		memcpy(wait.uuid, header->adopter, sizeof(wait.uuid));
+		strcpy(wait.name, "the adopter");
+		wait.has_begun = es->pool && es->pool->leaving && es->pool->adopter_pool;
+		error = wait_for(es, &wait, until_us);
+	} else {
+		error = ask(es, to, &refusals, &wait);
+		if (!error)
+			error = wait_for(es, &wait, until_us);
 	}
+	while (error == -ECONNREFUSED || error == -EHOSTDOWN) {
+		int last = error;
+
+		error = unseal(es);
+		if (error)
+			break;
+		memcpy(refusals.uuid[refusals.count++], wait.uuid, 16);
+		error = ask(es, to, &refusals, &wait);
+		/* The sentence is still that of the last one who was asked. */
+		if (error == -ENOENT)
+			error = last;
+		if (error == last)
+			break;
+		if (!error)
+			error = wait_for(es, &wait, until_us);
+	}
+	wait_end(&wait);
+	return error;
 }
 
 int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
@@ -209,17 +330,24 @@ int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
 	if (views)
 		return error_set(-EBUSY, "estate_leave: %u of its views are open: close them first",
 				 views);
-	if (adopter_busy(es->adopter))
-		return error_set(-EBUSY,
-				 "estate_leave: it is taking over another instance just now: call "
-				 "again when it has");
 	if (group_transport(es->group))
 		return error_set(-ENOTSUP,
 				 "estate_leave: this version hands over on one host only, and the "
 				 "group has members on others");
+	if (adopter_pause(es->adopter))
+		return error_set(-EBUSY,
+				 "estate_leave: it is taking over another instance just now: call "
+				 "again when it has");
 	until_us +=
 		(uint64_t)(attr && attr->deadline_ms ? attr->deadline_ms : DEADLINE_DEFAULT_MS) *
 		1000;
 	error = hand_over(es, attr ? attr->to : NULL, until_us);
-	return error ? error : estate_close(es);
+	if (!error && es->pool)
+		error = es->pool->operations->handed_over(es->pool);
+	if (!error)
+		return estate_close(es);
+	/* As it was before. */
+	if (region_state(es->region.memory) == LAYOUT_JOINED)
+		adopter_go_on(es->adopter);
+	return error;
 }

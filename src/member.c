@@ -330,7 +330,8 @@ static int wants_us(const struct group *group, const struct member *member)
 	const struct layout_header *header = member->peer->memory;
 
 	return region_state(header) == LAYOUT_SEALED &&
-	       shared_load(&header->adopter_epoch) == group->identity.epoch && !member->peer->far;
+	       !memcmp(header->adopter, group->identity.uuid, sizeof(header->adopter)) &&
+	       !member->peer->far;
 }
 
 void members_watch(struct group *group)

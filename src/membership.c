@@ -447,6 +447,8 @@ static void describe(const struct member *member, uint64_t now, struct estate_me
 	out->pid = member->peer->pid;
 	out->heartbeat_us = now - member->beat_us;
 	out->state = member->peer->stale ? ESTATE_MEMBER_STALE : ESTATE_MEMBER_LIVE;
+	if (region_state(member->peer->memory) == LAYOUT_SEALED)
+		out->state = ESTATE_MEMBER_SEALED;
 }
 
 int group_members(struct group *group, struct estate_member *members, unsigned int max)
@@ -471,6 +473,8 @@ int group_members(struct group *group, struct estate_member *members, unsigned i
 							.pid = getpid(),
 							.self = 1,
 							.state = ESTATE_MEMBER_LIVE };
+			if (region_state(group->region->memory) == LAYOUT_SEALED)
+				self->state = ESTATE_MEMBER_SEALED;
 			strcpy(self->name, group->identity.name);
 			memcpy(self->uuid, group->identity.uuid, sizeof(self->uuid));
 			strcpy(self->address, group->address);

@@ -8,6 +8,7 @@
 #ifndef POOL_H
 #define POOL_H
 
+#include "absorb.h"
 #include "region.h"
 
 #include <estate/instance.h>
@@ -24,6 +25,23 @@ struct pool_attr {
 	const char *name;
 };
 
+/*
+ * An instance that is being taken over: of its tables, in the order of their names,
+ * all before @table are, and of that one all homes before @home. Of that home, what
+ * @intents says, or nothing yet.
+ */
+#define POOL_INTENTS_MAX 36
+
+struct pool_adoption {
+	uint8_t leaver[16];
+	uint64_t epoch;
+	uint64_t home;
+	char table[ESTATE_NAME_MAX]; /* "": all are taken */
+	uint32_t count;
+	uint32_t reserved;
+	struct absorb_intent intents[POOL_INTENTS_MAX];
+};
+
 struct pool_operations {
 	/* The next of its tables, from *@index on, which is advanced; -ENOENT at the end. */
 	int (*next_table)(const struct pool *pool, unsigned int *index, struct region_table *table);
@@ -35,6 +53,15 @@ struct pool_operations {
 		       struct estate_recovery *report);
 	/* Make a place for a new table, which is empty, and keep it from now on. */
 	int (*add_table)(struct pool *pool, struct estate_table *table);
+	/* What a slot shows now, of a table that is flushed now and then, is persistent when it returns. */
+	int (*flush_slot)(struct estate_table *table, uint32_t slot);
+	/* What this instance takes over is this far; NULL: the pool knows of nothing. */
+	int (*adopting)(struct pool *pool, const struct pool_adoption *adoption);
+	const struct pool_adoption *(*adoption)(const struct pool *pool);
+	/* This instance hands over, to one that has a pool or not, or (NULL) does not any more. */
+	int (*leaving)(struct pool *pool, const uint8_t *adopter, int adopter_pool);
+	/* All of it is another instance's: the pool is as good as new. */
+	int (*handed_over)(struct pool *pool);
 	/* A new life of the instance begins, with what the pool's identity is now. */
 	int (*begin)(struct pool *pool);
 	/* All that was written is persistent when it returns. */
@@ -49,6 +76,9 @@ struct pool {
 	uint8_t uuid[16];
 	uint64_t epoch; /* of the last life; begin() makes the one that is set here last */
 	int fresh; /* it was made by this call */
+	int leaving; /* the last life ended while it was handed over, to: */
+	uint8_t adopter[16];
+	int adopter_pool; /* which has a pool, too */
 };
 
 /* Open the pool, or make one. 0, or a negative errno value with a sentence. */

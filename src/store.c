@@ -26,9 +26,9 @@ static int check_attr(const struct estate_attr *attr)
 			"estate_open: attr's size is %zu, this library expects %zu: start from "
 			"ESTATE_ATTR_INIT, built with the same headers",
 			attr->size, sizeof(*attr));
-	if (attr->flags & ~ESTATE_OBSERVER)
+	if (attr->flags & ~(ESTATE_OBSERVER | ESTATE_RESUME_LEAVE))
 		return error_set(-EINVAL, "estate_open: unknown flags 0x%x",
-				 attr->flags & ~ESTATE_OBSERVER);
+				 attr->flags & ~(ESTATE_OBSERVER | ESTATE_RESUME_LEAVE));
 	observer = !!(attr->flags & ESTATE_OBSERVER);
 	if (!attr->group || !region_name_valid(attr->group))
 		return error_set(
@@ -61,6 +61,11 @@ static int make_identity(const struct estate_attr *attr, struct pool *pool,
 		strcpy(identity->name, attr->name);
 	if (pool && !pool->fresh) {
 		memcpy(identity->uuid, pool->uuid, sizeof(identity->uuid));
+		/* The adopter knows it by that life. */
+		if (pool->leaving) {
+			identity->epoch = pool->epoch;
+			return 0;
+		}
 		if (identity->epoch <= pool->epoch)
 			identity->epoch = pool->epoch + 1;
 		return 0;
@@ -180,6 +185,15 @@ static int open_pool(struct estate *es, const struct estate_attr *attr)
 					.name = attr->name };
 	int error = attr->pool ? pool_open(&pool, &es->pool) : 0;
 
+	if (!error && attr->flags & ESTATE_RESUME_LEAVE && (!es->pool || !es->pool->leaving))
+		error = error_set(-EINVAL, "estate_open: there is no hand-over to resume in %s",
+				  attr->pool ? attr->pool : "a pool that is not given");
+	if (!error && es->pool && es->pool->leaving && !(attr->flags & ESTATE_RESUME_LEAVE))
+		error = error_set(-EINPROGRESS,
+				  "pool %s: %s ended while it handed over, and a part of it may be "
+				  "another one's: \"estate pool adopt\" brings that to its end",
+				  attr->pool, attr->name);
+
 	if (!error)
 		error = make_identity(attr, es->pool, &es->identity);
 	return error;
@@ -198,6 +212,15 @@ static int begin_life(struct estate *es)
 	if (error)
 		return error;
 	es->recovery.microseconds = clock_monotonic_us() - begun;
+	region_header(&es->region)->pool = 1;
+	if (es->pool->leaving) {
+		struct layout_header *header = region_header(&es->region);
+
+		memcpy(header->adopter, es->pool->adopter, sizeof(header->adopter));
+		header->adopter_epoch = 1;
+		header->attempt = 1;
+		header->state = LAYOUT_SEALED;
+	}
 	memcpy(es->pool->uuid, es->identity.uuid, sizeof(es->pool->uuid));
 	es->pool->epoch = es->identity.epoch;
 	return es->pool->operations->begin(es->pool);
@@ -248,6 +271,8 @@ int estate_open(const struct estate_attr *attr, struct estate **result)
 		destroy(es);
 		return error;
 	}
+	if (es->adopter)
+		adopter_begin(es->adopter);
 	*result = es;
 	return 0;
 }

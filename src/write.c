@@ -5,11 +5,9 @@
 #include "error.h"
 #include "merge.h"
 #include "slot.h"
-#include "store.h"
 #include "whole.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A free slot in the emptier of the two buckets, claimed with @fingerprint; or NO_SLOT. */
@@ -129,6 +127,7 @@ ENTRY_INLINE void lock_key(struct estate_table *table, const struct entry_key *k
 	target->home = geometry_home(&table->geometry, key->hash);
 	prefetch_match(table, key, target->home);
 	target->reserved = 0;
+	target->claimed = 0;
 	target->stamp = 0;
 	target->lock = sidecar_lock(table->locks + target->home);
 	target->found = slot_find(table, key, target->home, &target->slot, key_words);
@@ -149,7 +148,7 @@ ENTRY_INLINE int publish(struct estate_table *table, struct write_target *target
 	const struct entry_key *key = target->key;
 	int error;
 
-	if (unlikely(!target->found)) {
+	if (unlikely(!target->found && !target->claimed)) {
 		error = write_claim(table, target);
 		if (error)
 			return error;
@@ -589,7 +588,7 @@ int estate_add(struct estate_table *table, const void *key, size_t key_length, c
 	return table->add(table, key, key_length, deltas);
 }
 
-static int change_fold(const struct estate_table *table, void *value, size_t *length, void *arg)
+int write_fold(const struct estate_table *table, void *value, size_t *length, void *arg)
 {
 	const struct geometry *geometry = &table->geometry;
 	const struct write_bytes *bytes = arg;
@@ -617,7 +616,7 @@ int estate_fold(struct estate_table *table, const void *key, size_t key_length, 
 				 table->name);
 	if (!table_length_suits(&table->geometry, value_length))
 		return table_refuse_length(table, value_length);
-	return change(table, key, key_length, change_fold, &bytes, 1, table->geometry.key_room / 8);
+	return change(table, key, key_length, write_fold, &bytes, 1, table->geometry.key_room / 8);
 }
 
 int write_reserve(struct estate_table *table, uint64_t count)
@@ -641,85 +640,6 @@ void write_unreserve(struct estate_table *table, uint64_t count)
 	uint64_t entries = __atomic_sub_fetch(&table->entries, count, __ATOMIC_RELAXED);
 
 	shared_store(table->directory_entries, entries);
-}
-
-/* Both values, ours and theirs, as the caller's reducer wants to see them. */
-static int reduce_custom(const struct estate_table *table, void *value, size_t *length,
-			 const struct write_absorbed *entry, uint64_t stamp)
-{
-	const struct region_identity *us = &table->es->identity;
-	size_t room = (table->geometry.value_size + (size_t)15) / 16 * 16;
-	unsigned char *buffers = aligned_alloc(16, room * 3);
-	struct estate_value values[2] = {
-		{ buffers, *length, stamp, us->name, us->uuid, us->epoch },
-		{ buffers + room, entry->value_length, entry->stamp, entry->name, entry->uuid,
-		  entry->epoch },
-	};
-	size_t result = 0;
-	int error;
-
-	if (!buffers)
-		return error_set(-ENOMEM, "table %s: no memory to merge two values", table->name);
-	memcpy(buffers, value, *length);
-	memcpy(buffers + room, entry->value, entry->value_length);
-	memset(buffers + 2 * room, 0, room);
-	error = table->custom(values, 2, buffers + 2 * room, table->geometry.value_size, &result,
-			      table->custom_arg);
-	if (!error && !table_length_suits(&table->geometry, result))
-		error = table_refuse_length(table, result);
-	if (!error) {
-		memcpy(value, buffers + 2 * room, result);
-		*length = result;
-	}
-	free(buffers);
-	return error;
-}
-
-struct absorbing {
-	const struct write_absorbed *entry;
-	uint64_t stamp; /* of our value */
-};
-
-static int change_absorb(const struct estate_table *table, void *value, size_t *length, void *arg)
-{
-	const struct absorbing *absorbing = arg;
-	const struct write_absorbed *entry = absorbing->entry;
-	struct write_bytes bytes = { entry->value, entry->value_length };
-
-	if (*length && table->geometry.merge == ESTATE_MERGE_CUSTOM)
-		return reduce_custom(table, value, length, entry, absorbing->stamp);
-	return change_fold(table, value, length, &bytes);
-}
-
-int write_absorb(struct estate_table *table, const struct write_absorbed *entry, int *used)
-{
-	struct absorbing absorbing = { .entry = entry };
-	struct write_target target;
-	struct entry_key ready;
-	int later = 1;
-	int error = 0;
-
-	table_key(table, entry->key, entry->key_length, &ready);
-	target.block = write_take(table);
-	lock_key(table, &ready, &target, table->geometry.key_room / 8);
-	target.reserved = 1;
-	if (target.found)
-		absorbing.stamp = shared_load(&slot_current(table, &target.slot)->stamp);
-	if (table->geometry.merge == ESTATE_MERGE_LATEST) {
-		/* It stays as old as it is, or it would win over what others wrote since. */
-		target.stamp = entry->stamp;
-		later = entry->stamp > absorbing.stamp;
-	}
-	*used = !target.found;
-	if (later)
-		error = write_change(table, &target, change_absorb, &absorbing);
-	else
-		write_give_back(table, target.block);
-	if (!error && !target.found)
-		shared_store(table->directory_entries,
-			     __atomic_load_n(&table->entries, __ATOMIC_RELAXED));
-	unlock_key(table, &target);
-	return error;
 }
 
 struct update {

@@ -20,6 +20,7 @@ struct write_target {
 	uint32_t block; /* of a table with extents: for the new value; see write_take() */
 	int found;
 	int reserved; /* a new entry is counted already */
+	int claimed; /* and has a slot */
 	uint64_t stamp; /* at least, for the next version; 0: now */
 	int far; /* a new slot is in neither of the two buckets */
 	struct slot slot;
@@ -61,25 +62,6 @@ int write_batch_persistent(struct estate_table *table, unsigned int count,
 int write_change(struct estate_table *table, struct write_target *target, change_fn *how,
 		 void *arg);
 
-/* How another instance's entry becomes a part of ours. */
-struct write_absorbed {
-	const void *key;
-	size_t key_length;
-	const void *value;
-	size_t value_length;
-	uint64_t stamp;
-	const char *name; /* of that instance */
-	const uint8_t *uuid;
-	uint64_t epoch;
-};
-
-/*
- * Make it so, by the table's merge rule. A new entry was counted by
- * write_reserve(); *@used tells whether it was one. 0, or a negative errno value with a
- * sentence: what a custom reducer or the pool says.
- */
-int write_absorb(struct estate_table *table, const struct write_absorbed *entry, int *used);
-
 /* Count @count entries that are to come; 0, or -ENOSPC with a sentence. And back. */
 int write_reserve(struct estate_table *table, uint64_t count);
 void write_unreserve(struct estate_table *table, uint64_t count);
@@ -90,6 +72,9 @@ struct write_bytes {
 	size_t length;
 };
 int write_put(const struct estate_table *table, void *value, size_t *length, void *arg);
+
+/* A change_fn: merge a struct write_bytes with the value, by the table's rule, which is not custom. */
+int write_fold(const struct estate_table *table, void *value, size_t *length, void *arg);
 
 /* A change_fn: add a struct write_deltas. */
 struct write_deltas {

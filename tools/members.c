@@ -5,7 +5,7 @@
 #include <err.h>
 #include <stdlib.h>
 
-static const char *const states[] = { "live", "stale", "missing" };
+static const char *const states[] = { "live", "stale", "missing", "sealed" };
 
 static json_t *to_json(const struct estate_member *member)
 {

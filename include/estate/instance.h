@@ -19,6 +19,12 @@ extern "C" {
 /* Join to read only: no region, no name, nothing that others would read. */
 #define ESTATE_OBSERVER 0x1u
 
+/*
+ * The pool is of an instance that ended while it handed over: open it only for
+ * estate_leave() to bring that to its end. Nothing may be written.
+ */
+#define ESTATE_RESUME_LEAVE 0x2u
+
 /** An instance (or observer) of a group; see estate_open(). */
 struct estate;
 
@@ -51,7 +57,7 @@ struct estate;
  * @region_size: bytes of the region, 0 for 64 MiB. estate_table_bytes() tells
  *	what a table needs. Memory is taken when a table is opened, not before; but
  *	for RDMA all of the region is registered, and so taken and locked, at once
- * @flags: 0 or ESTATE_OBSERVER
+ * @flags: 0, ESTATE_OBSERVER or ESTATE_RESUME_LEAVE
  * @pool: where this instance keeps its durable tables: a file, on a file system
  *	with DAX or any other, or a DAX device (/dev/daxX.Y); NULL for nowhere.
  *	Made with mode 0600 if it is not there. One that is there makes this
@@ -106,6 +112,8 @@ struct estate_attr {
  *		what can be saved
  *	-EPROTO	the pool was made by another version of the library
  *	-EPERM	the pool is of another instance, or of another group
+ *	-EINPROGRESS	the pool is of an instance that ended while it handed over:
+ *		a part of it may be another one's. See ESTATE_RESUME_LEAVE
  *	-ENOSPC	no room for the pool, or the region is too small for its tables
  *	-ENOMEM	no memory for the region, or the process may not lock so much
  *		(RLIMIT_MEMLOCK)
@@ -246,6 +254,7 @@ enum estate_member_state {
 	ESTATE_MEMBER_LIVE, /* connected, its heart beats */
 	ESTATE_MEMBER_STALE, /* connected, no heartbeat: stopped or hung; its state can be read */
 	ESTATE_MEMBER_MISSING, /* cannot be read: @reason says why */
+	ESTATE_MEMBER_SEALED, /* it hands over: its state is read until another one has it */
 };
 
 /**

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The elastic invariant: a group grows and shrinks by hand-overs, and its durable
+ * instances are killed at random and come back from their pools, while writers
+ * write and readers read all the time. Every sum that a reader gets while nobody is
+ * dead lies between what had been added when the read began and when it ended.
+ */
+#include "group.h"
+#include "scratch.h"
+
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INSTANCES 8
+#define READERS 2
+#define KEYS 50
+#define REGION ((size_t)4 << 20)
+#define PATIENCE_MS 60000
+
+enum order {
+	WRITE,
+	LEAVE,
+};
+
+enum state {
+	GONE,
+	STARTING,
+	THERE, /* in the group */
+};
+
+/* One instance: what it is told, and what it says. */
+struct actor {
+	pid_t pid;
+	int order;
+	int state;
+	pid_t self; /* as it says */
+	pid_t seen[READERS]; /* as which process a reader last saw it */
+};
+
+/* Between all processes. */
+static struct {
+	struct actor actors[INSTANCES];
+	uint64_t begun[KEYS]; /* additions of 1 */
+	uint64_t made[KEYS];
+	uint64_t deaths; /* odd while somebody is dead */
+	uint64_t reads[READERS];
+	uint64_t skipped[READERS];
+	int stop;
+} * shared;
+
+static char *folder;
+static unsigned int seed;
+
+static void nap(unsigned int ms)
+{
+	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L }, NULL);
+}
+
+static void name_of(int number, char *name)
+{
+	snprintf(name, 16, "i%d", number);
+}
+
+static int seen_by_all(const struct actor *actor)
+{
+	for (int r = 0; r < READERS; r++)
+		if (__atomic_load_n(&actor->seen[r], __ATOMIC_SEQ_CST) != actor->self)
+			return 0;
+	return 1;
+}
+
+static struct estate *open_instance(int number, unsigned int flags)
+{
+	struct estate_attr attr = ESTATE_ATTR_INIT;
+	char registry[128];
+	char pool[128];
+	char name[16];
+	struct estate *es;
+	int error;
+
+	snprintf(registry, sizeof(registry), "dir:%s", folder);
+	snprintf(pool, sizeof(pool), "%s/pool%d", folder, number);
+	name_of(number, name);
+	attr.group = "test";
+	attr.name = name;
+	attr.registry = registry;
+	attr.region_size = REGION;
+	attr.flags = flags;
+	attr.pool = pool;
+	for (int tries = 0; (error = estate_open(&attr, &es)) == -EEXIST || error == -EBUSY;
+	     tries++) {
+		/* Its last life may not be quite gone. */
+		if (tries == 1000)
+			break;
+		nap(5);
+	}
+	if (error == -EINPROGRESS)
+		return open_instance(number, ESTATE_RESUME_LEAVE);
+	if (error)
+		errx(1, "%s: %s", name, estate_errormsg());
+	return es;
+}
+
+static struct estate_table *open_table(struct estate *es, enum estate_durability durability)
+{
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+	struct estate_table *table;
+
+	attr.key_size = 8;
+	attr.value_type = ESTATE_U64;
+	attr.value_count = 1;
+	attr.merge = ESTATE_MERGE_SUM;
+	attr.capacity = KEYS * 4;
+	attr.durability = durability;
+	if (estate_table_open(es, "t", &attr, &table))
+		errx(1, "%s", estate_errormsg());
+	return table;
+}
+
+static void leave(struct estate *es)
+{
+	struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
+	int error;
+
+	attr.deadline_ms = 1000;
+	/* Others come and go: whoever can take over may be there next time. */
+	while ((error = estate_leave(es, &attr)))
+		if (error != -ETIMEDOUT && error != -ENOENT && error != -EBUSY &&
+		    error != -EHOSTDOWN && error != -ECONNREFUSED)
+			errx(1, "leaving: %s", estate_errormsg());
+}
+
+static void run_instance(int number)
+{
+	struct actor *actor = &shared->actors[number];
+	struct estate *es = open_instance(number, 0);
+	struct estate_member member;
+	struct estate_table *table;
+	char name[16];
+	unsigned int random = (unsigned int)getpid();
+
+	name_of(number, name);
+	__atomic_store_n(&actor->self, getpid(), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&actor->state, THERE, __ATOMIC_SEQ_CST);
+	/* One that resumes its leave only has that to do. */
+	if (group_find(es, name, &member) && member.state == ESTATE_MEMBER_SEALED)
+		__atomic_store_n(&actor->order, LEAVE, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&actor->order, __ATOMIC_SEQ_CST) == WRITE) {
+		table = open_table(es, ESTATE_DURABILITY_BEFORE_RETURN);
+		/* Whom a reader does not know yet, it does not count. */
+		while (!seen_by_all(actor))
+			nap(1);
+		while (__atomic_load_n(&actor->order, __ATOMIC_SEQ_CST) == WRITE) {
+			uint64_t key = (uint64_t)rand_r(&random) % KEYS;
+
+			__atomic_fetch_add(&shared->begun[key], 1, __ATOMIC_SEQ_CST);
+			if (estate_add(table, &key, 8, &(uint64_t){ 1 }))
+				errx(1, "%s: %s", name, estate_errormsg());
+			__atomic_fetch_add(&shared->made[key], 1, __ATOMIC_SEQ_CST);
+		}
+	}
+	leave(es);
+	__atomic_store_n(&actor->state, GONE, __ATOMIC_SEQ_CST);
+	exit(0);
+}
+
+static void report_seen(struct estate *observer, int reader)
+{
+	struct estate_member members[INSTANCES * 2];
+	int count = estate_members(observer, members, INSTANCES * 2);
+
+	for (int m = 0; m < count && m < INSTANCES * 2; m++) {
+		int number;
+
+		if (members[m].state == ESTATE_MEMBER_MISSING ||
+		    sscanf(members[m].name, "i%d", &number) != 1)
+			continue;
+		__atomic_store_n(&shared->actors[number].seen[reader], members[m].pid,
+				 __ATOMIC_SEQ_CST);
+	}
+}
+
+static void run_reader(int reader)
+{
+	struct estate *observer = group_open(folder, NULL, 0);
+	struct estate_table *table = open_table(observer, ESTATE_DURABILITY_NONE);
+	struct estate_view *view = group_view(observer);
+
+	for (uint64_t n = 0; !__atomic_load_n(&shared->stop, __ATOMIC_RELAXED); n++) {
+		struct estate_answer answer = { 0 };
+		uint64_t deaths = __atomic_load_n(&shared->deaths, __ATOMIC_SEQ_CST);
+		uint64_t key = n % KEYS;
+		uint64_t least = __atomic_load_n(&shared->made[key], __ATOMIC_SEQ_CST);
+		uint64_t sum = 0;
+		uint64_t most;
+		int error = estate_get_global(view, table, &key, 8, &sum, 8, &answer);
+
+		if (n % 16 == 0)
+			report_seen(observer, reader);
+		most = __atomic_load_n(&shared->begun[key], __ATOMIC_SEQ_CST);
+		if (error && error != -ENOENT && error != -EHOSTDOWN)
+			errx(1, "reader: %s", estate_errormsg());
+		/* Of whom nobody knows, and of whom it is said that they are missing. */
+		if (deaths % 2 || deaths != __atomic_load_n(&shared->deaths, __ATOMIC_SEQ_CST) ||
+		    answer.missing) {
+			shared->skipped[reader]++;
+			continue;
+		}
+		if (sum < least || sum > most)
+			errx(1, "reader: key %llu is %llu, not within %llu and %llu",
+			     (unsigned long long)key, (unsigned long long)sum,
+			     (unsigned long long)least, (unsigned long long)most);
+		shared->reads[reader]++;
+	}
+	estate_view_close(view);
+	estate_close(observer);
+	exit(0);
+}
+
+static pid_t start(void (*run)(int), int number)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(1, "fork");
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		exit(1);
+	run(number);
+	exit(0);
+}
+
+static void start_instance(int number)
+{
+	struct actor *actor = &shared->actors[number];
+
+	actor->state = STARTING;
+	actor->pid = start(run_instance, number);
+}
+
+/* Everybody who ended did so as told. */
+static void reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (int i = 0; i < INSTANCES; i++)
+			if (shared->actors[i].pid == pid)
+				shared->actors[i].pid = 0;
+		if (!WIFEXITED(status) || WEXITSTATUS(status))
+			errx(1, "process %d ended with status 0x%x", (int)pid, status);
+	}
+}
+
+/* Until the instance is seen by all readers, or has left. */
+static void wait_settled(int number)
+{
+	struct actor *actor = &shared->actors[number];
+
+	for (int ms = 0; ms < PATIENCE_MS; ms++) {
+		int state = __atomic_load_n(&actor->state, __ATOMIC_SEQ_CST);
+
+		reap();
+		if (state == GONE || (state == THERE && seen_by_all(actor)))
+			return;
+		nap(1);
+	}
+	errx(1, "instance %d: nobody sees it", number);
+}
+
+static void kill_and_restart(int number)
+{
+	struct actor *actor = &shared->actors[number];
+
+	__atomic_fetch_add(&shared->deaths, 1, __ATOMIC_SEQ_CST);
+	kill(actor->pid, SIGKILL);
+	waitpid(actor->pid, NULL, 0);
+	/* It may have been gone, or just been going: its pool knows. */
+	start_instance(number);
+	wait_settled(number);
+	__atomic_fetch_add(&shared->deaths, 1, __ATOMIC_SEQ_CST);
+}
+
+static unsigned int alive(void)
+{
+	unsigned int count = 0;
+
+	for (int i = 0; i < INSTANCES; i++)
+		count += shared->actors[i].pid && shared->actors[i].order == WRITE;
+	return count;
+}
+
+/* One thing happens to one instance. */
+static void step(unsigned int least, int *kills)
+{
+	int number = rand_r(&seed) % INSTANCES;
+	struct actor *actor = &shared->actors[number];
+
+	if (!actor->pid) {
+		actor->order = WRITE;
+		start_instance(number);
+		wait_settled(number);
+	} else if (rand_r(&seed) % 2) {
+		/* A leaver may be killed as well, and whoever takes it over. */
+		if (actor->order == LEAVE)
+			return;
+		kill_and_restart(number);
+		++*kills;
+	} else if (actor->order == WRITE && alive() > least) {
+		__atomic_store_n(&actor->order, LEAVE, __ATOMIC_SEQ_CST);
+	}
+}
+
+static uint64_t sum_all(struct estate *es, uint64_t *least, uint64_t *most)
+{
+	struct estate_table *table = open_table(es, ESTATE_DURABILITY_NONE);
+	uint64_t sum = 0;
+
+	*least = 0;
+	*most = 0;
+	for (uint64_t key = 0; key < KEYS; key++) {
+		uint64_t value = 0;
+
+		estate_get(table, &key, 8, &value, 8, NULL);
+		sum += value;
+		*least += shared->made[key];
+		*most += shared->begun[key];
+	}
+	return sum;
+}
+
+int main(void)
+{
+	const char *rounds = getenv("ESTATE_TEST_ROUNDS");
+	int steps = rounds ? atoi(rounds) : 150;
+	pid_t readers[READERS];
+	struct estate *last;
+	uint64_t least;
+	uint64_t most;
+	uint64_t sum;
+	int kills = 0;
+
+	folder = scratch_make();
+	seed = getenv("ESTATE_TEST_SEED") ? (unsigned int)atoi(getenv("ESTATE_TEST_SEED"))
+					  : (unsigned int)time(NULL);
+	printf("ESTATE_TEST_SEED=%u\n", seed);
+	fflush(stdout);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	for (int r = 0; r < READERS; r++)
+		readers[r] = start(run_reader, r);
+	start_instance(0);
+	wait_settled(0);
+	for (int s = 0; s < steps; s++) {
+		step(1, &kills);
+		reap();
+		nap((unsigned int)rand_r(&seed) % 20);
+	}
+	/* All but one leave. */
+	for (int i = 0, stay = -1; i < INSTANCES; i++) {
+		if (!shared->actors[i].pid || shared->actors[i].order == LEAVE)
+			continue;
+		if (stay < 0)
+			stay = i;
+		else
+			__atomic_store_n(&shared->actors[i].order, LEAVE, __ATOMIC_SEQ_CST);
+	}
+	for (int ms = 0;; ms++) {
+		unsigned int left = 0;
+
+		reap();
+		for (int i = 0; i < INSTANCES; i++)
+			left += shared->actors[i].pid != 0;
+		if (left == 1)
+			break;
+		if (ms == PATIENCE_MS)
+			errx(1, "%u instances do not leave", left - 1);
+		nap(1);
+	}
+	/* This process adopts the last one, and has it all. */
+	last = group_open(folder, "last", REGION);
+	open_table(last, ESTATE_DURABILITY_NONE);
+	for (int i = 0; i < INSTANCES; i++)
+		__atomic_store_n(&shared->actors[i].order, LEAVE, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < INSTANCES; i++)
+		if (shared->actors[i].pid)
+			waitpid(shared->actors[i].pid, NULL, 0);
+	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);
+	for (int r = 0; r < READERS; r++) {
+		int status;
+
+		waitpid(readers[r], &status, 0);
+		if (status)
+			errx(1, "a reader failed");
+	}
+	sum = sum_all(last, &least, &most);
+	if (sum < least || sum > most)
+		errx(1, "in the end: %llu, not within %llu and %llu", (unsigned long long)sum,
+		     (unsigned long long)least, (unsigned long long)most);
+	printf("%d kills; %llu additions, %llu of them in doubt; %llu reads, %llu skipped\n", kills,
+	       (unsigned long long)sum, (unsigned long long)(most - least),
+	       (unsigned long long)(shared->reads[0] + shared->reads[1]),
+	       (unsigned long long)(shared->skipped[0] + shared->skipped[1]));
+	if (!shared->reads[0] || !shared->reads[1])
+		errx(1, "a reader read nothing");
+	estate_close(last);
+	scratch_remove(folder);
+	return 0;
+}
