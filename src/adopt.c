@@ -43,6 +43,23 @@ static int is_about(const struct layout_adoption *record, const struct roster_en
 	       !memcmp(record->leaver, leaver->uuid, sizeof(record->leaver));
 }
 
+static void set_over(struct adopter *adopter, const struct layout_adoption *record, int over)
+{
+	__atomic_store_n(&adopter->over[record - records_of(adopter->es)], over, __ATOMIC_RELAXED);
+}
+
+/* Whether there is a leaver who may come back from its pool, and must be answered then. */
+static int has_unfinished(const struct adopter *adopter)
+{
+	const struct layout_adoption *records = records_of(adopter->es);
+
+	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX; i++)
+		if (shared_load(&records[i].epoch) &&
+		    !__atomic_load_n(&adopter->over[i], __ATOMIC_RELAXED))
+			return 1;
+	return 0;
+}
+
 /*
  * The record for a leaver: the one that it has, or a new one. NULL: not now, as all
  * are in use, or the pool has one whose leaver is to come first.
@@ -54,17 +71,21 @@ static struct layout_adoption *find_record(struct adopter *adopter,
 	struct layout_adoption *records = records_of(adopter->es);
 	struct layout_adoption *record = NULL;
 
-	if (records[0].state == LAYOUT_ADOPTION_RESUMING)
-		return is_about(&records[0], leaver) ? &records[0] : NULL;
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !record; i++)
 		if (is_about(&records[i], leaver))
 			record = &records[i];
+	/* What the pool knows of is to come to its end first. */
+	if (record &&
+	    (record->state == LAYOUT_ADOPTION_RESUMING || record->state == LAYOUT_ADOPTION_DONE))
+		return record;
+	if (adopter->es->pool && has_unfinished(adopter))
+		return NULL;
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !record; i++)
 		if (!records[i].epoch || adopter->over[i])
 			record = &records[i];
 	if (!record)
 		return NULL;
-	adopter->over[record - records] = 0;
+	set_over(adopter, record, 0);
 	__atomic_store_n(&record->epoch, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&record->state, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&record->error, 0, __ATOMIC_RELAXED);
@@ -89,7 +110,9 @@ static int wants_us(const struct estate *es, const struct roster_entry *entry)
 	    memcmp(header->adopter, es->identity.uuid, sizeof(header->adopter)))
 		return 0;
 	record = region_adoption(es->region.memory, entry->uuid, entry->epoch);
+	/* One that is done may have finished by now. */
 	return !record || record->state == LAYOUT_ADOPTION_RESUMING ||
+	       record->state == LAYOUT_ADOPTION_DONE ||
 	       (record->state == LAYOUT_ADOPTION_REFUSED &&
 		record->attempt != shared_load(&header->attempt));
 }
@@ -106,23 +129,42 @@ static int is_there(struct estate *es, const struct roster_entry *member)
 	return there;
 }
 
-/*
- * See the leaver leave, so that its record is needed no more. One that has a pool and
- * ends otherwise may come back and ask again.
- */
-static void see_off(struct adopter *adopter, const struct takeover *takeover)
+/* Nothing of it is in the pool any more: there is room for somebody else. */
+static int forget(struct adopter *adopter)
 {
-	const struct layout_header *header = takeover->leaver->peer->memory;
-	const struct layout_adoption *record = takeover->record;
-	const struct timespec pause = { .tv_nsec = 200000 };
+	struct pool *pool = adopter->es->pool;
 
-	while (!__atomic_load_n(&adopter->stop, __ATOMIC_RELAXED) &&
-	       record->state == LAYOUT_ADOPTION_DONE && region_state(header) == LAYOUT_SEALED &&
-	       is_there(adopter->es, takeover->leaver))
-		nanosleep(&pause, NULL);
-	adopter->over[record - records_of(adopter->es)] =
-		record->state == LAYOUT_ADOPTION_REFUSED || region_state(header) == LAYOUT_LEFT ||
-		!shared_load(&header->pool);
+	adopter->last = (struct pool_adoption){ 0 };
+	adopter->done_count = 0;
+	return pool ? pool->operations->adopting(pool, &adopter->last) : 0;
+}
+
+/*
+ * See the leaver leave, so that its record is needed no more. One that has a pool may
+ * end before that, and come back, and ask again: until its own pool says that it has not to.
+ */
+static void see_off(struct adopter *adopter, const struct roster_entry *leaver,
+		    struct layout_adoption *record)
+{
+	const struct layout_header *header = leaver->peer->memory;
+	const struct timespec pause = { .tv_nsec = 200000 };
+	int there = 1;
+
+	while (there && !__atomic_load_n(&adopter->stop, __ATOMIC_RELAXED) &&
+	       region_state(header) == LAYOUT_SEALED) {
+		there = is_there(adopter->es, leaver);
+		if (record->state == LAYOUT_ADOPTION_DONE &&
+		    (shared_load(&header->flags) & LAYOUT_FINISHED) && !forget(adopter))
+			__atomic_store_n(&record->state, LAYOUT_ADOPTION_ENDED, __ATOMIC_RELEASE);
+		if (there)
+			nanosleep(&pause, NULL);
+	}
+	if (record->state == LAYOUT_ADOPTION_DONE &&
+	    (region_state(header) == LAYOUT_LEFT ||
+	     !(shared_load(&header->flags) & LAYOUT_HAS_POOL)) &&
+	    !forget(adopter))
+		__atomic_store_n(&record->state, LAYOUT_ADOPTION_ENDED, __ATOMIC_RELEASE);
+	set_over(adopter, record, record->state == LAYOUT_ADOPTION_ENDED);
 }
 
 static void adopt(struct adopter *adopter, const struct roster_entry *leaver)
@@ -137,9 +179,12 @@ static void adopt(struct adopter *adopter, const struct roster_entry *leaver)
 
 	if (!takeover.record)
 		return;
-	takeover_run(&takeover);
-	see_off(adopter, &takeover);
-	adopter->done_count = 0;
+	if (takeover.record->state != LAYOUT_ADOPTION_DONE)
+		takeover_run(&takeover);
+	if (takeover.record->state == LAYOUT_ADOPTION_DONE)
+		see_off(adopter, leaver, takeover.record);
+	else if (takeover.record->state == LAYOUT_ADOPTION_REFUSED || !takeover.record->state)
+		set_over(adopter, takeover.record, 1);
 }
 
 /* 0: not now. */
@@ -295,13 +340,16 @@ void adopter_begin(struct adopter *adopter)
 
 int adopter_pause(struct adopter *adopter)
 {
-	int busy;
+	int error = 0;
 
 	pthread_mutex_lock(&adopter->lock);
-	busy = adopter->busy;
-	adopter->paused |= !busy;
+	if (adopter->busy)
+		error = -EAGAIN;
+	else if (has_unfinished(adopter))
+		error = -EBUSY;
+	adopter->paused |= !error;
 	pthread_mutex_unlock(&adopter->lock);
-	return busy ? -EBUSY : 0;
+	return error;
 }
 
 void adopter_go_on(struct adopter *adopter)

@@ -19,7 +19,10 @@ void adopter_destroy(struct adopter *adopter);
 /* Somebody may want to be adopted. The group's background thread calls this. */
 void adopter_wake(struct adopter *adopter);
 
-/* Begin with nobody until adopter_go_on(). -EBUSY, and nothing changes, if it is in the midst. */
+/*
+ * Begin with nobody until adopter_go_on(). -EAGAIN, and nothing changes, if it is in
+ * the midst; -EBUSY if somebody whom it has taken over may come back and ask.
+ */
 int adopter_pause(struct adopter *adopter);
 void adopter_go_on(struct adopter *adopter);
 

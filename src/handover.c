@@ -60,7 +60,7 @@ static uint64_t taken(const struct lineup *lineup, const struct estate_table *ta
 	if (!adoption)
 		return 0;
 	state = __atomic_load_n(&adoption->state, __ATOMIC_ACQUIRE);
-	if (state == LAYOUT_ADOPTION_DONE)
+	if (state == LAYOUT_ADOPTION_DONE || state == LAYOUT_ADOPTION_ENDED)
 		return ALL_TAKEN;
 	if (state == LAYOUT_ADOPTION_RESUMING)
 		return NOT_KNOWN;

@@ -47,16 +47,22 @@ struct layout_header {
 	uint8_t adopter[16];
 	uint64_t adopter_epoch;
 	uint64_t attempt; /* grows with every one that is asked */
-	uint64_t pool; /* 1: the instance has one */
+	uint64_t flags; /* enum layout_flags */
 	uint64_t withdrawn; /* the last attempt that the leaver took back */
 };
 static_assert(sizeof(struct layout_header) == 320, "the header is a format");
+
+enum layout_flags {
+	LAYOUT_HAS_POOL = 1, /* the instance does; what it takes over comes back with it */
+	LAYOUT_FINISHED = 2, /* all is handed over, and our pool says so */
+};
 
 enum layout_adoption_state {
 	LAYOUT_ADOPTION_REFUSED = 1, /* nothing was taken over: @error says why */
 	LAYOUT_ADOPTION_RUNNING = 2,
 	LAYOUT_ADOPTION_DONE = 3,
 	LAYOUT_ADOPTION_RESUMING = 4, /* the adopter came back from its pool, and knows not yet */
+	LAYOUT_ADOPTION_ENDED = 5, /* done, and forgotten in its pool: the leaver has finished */
 };
 
 /*

@@ -16,6 +16,9 @@
 /* Readers may go on for so long with a roster that has an adopter who died. */
 #define STALE_ROSTERS_US 500000
 
+/* An adopter that is not there to be told that we have finished is not waited for any longer. */
+#define FORGET_US 10000000
+
 #define REFUSALS_MAX 64
 
 /* Those who were asked and said no. */
@@ -78,7 +81,8 @@ static int seal(struct estate *es, const struct roster_entry *adopter)
 	if (!error && es->pool)
 		error = es->pool->operations->leaving(
 			es->pool, adopter->uuid,
-			((const struct layout_header *)adopter->peer->memory)->pool == 1);
+			shared_load(&((const struct layout_header *)adopter->peer->memory)->flags) &
+				LAYOUT_HAS_POOL);
 	if (error)
 		return error;
 	shared_copy_to(header->adopter, adopter->uuid, sizeof(header->adopter));
@@ -203,9 +207,10 @@ static int look(struct estate *es, struct wait *wait)
 			return error_set(-ECONNREFUSED,
 					 "%s does not take %s over: it leaves itself", wait->name,
 					 es->identity.name);
-		wait->has_begun = word.state && shared_load(&wait->adopter->pool);
+		wait->has_begun =
+			word.state && (shared_load(&wait->adopter->flags) & LAYOUT_HAS_POOL);
 	}
-	if (word.state == LAYOUT_ADOPTION_DONE)
+	if (word.state == LAYOUT_ADOPTION_DONE || word.state == LAYOUT_ADOPTION_ENDED)
 		return 0;
 	if (word.state == LAYOUT_ADOPTION_REFUSED)
 		return error_set(-ECONNREFUSED, "%s does not take %s over: %s", wait->name,
@@ -310,6 +315,35 @@ static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 	return error;
 }
 
+/*
+ * The adopter has all. Whoever comes back from our pool must not ask again, and
+ * the adopter may forget us when nobody does: until it has, its pool has room for nobody else.
+ */
+static int finish(struct estate *es)
+{
+	struct layout_header *header = region_header(&es->region);
+	uint64_t until_us = clock_monotonic_us() + FORGET_US;
+	struct wait wait = { 0 };
+	struct word word = { 0 };
+	int error;
+
+	if (!es->pool)
+		return 0;
+	error = es->pool->operations->handed_over(es->pool);
+	if (error)
+		return error;
+	__atomic_or_fetch(&header->flags, LAYOUT_FINISHED, __ATOMIC_RELEASE);
+	memcpy(wait.uuid, header->adopter, sizeof(wait.uuid));
+	while (word.state != LAYOUT_ADOPTION_ENDED && clock_monotonic_us() < until_us) {
+		find_adopter(es, &wait);
+		if (wait.adopter && !wait.gone_us)
+			word = listen_to(es, wait.adopter);
+		nap(100);
+	}
+	wait_end(&wait);
+	return 0;
+}
+
 int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
 {
 	uint64_t until_us = clock_monotonic_us();
@@ -334,16 +368,18 @@ int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
 		return error_set(-ENOTSUP,
 				 "estate_leave: this version hands over on one host only, and the "
 				 "group has members on others");
-	if (adopter_pause(es->adopter))
-		return error_set(-EBUSY,
-				 "estate_leave: it is taking over another instance just now: call "
-				 "again when it has");
-	until_us +=
-		(uint64_t)(attr && attr->deadline_ms ? attr->deadline_ms : DEADLINE_DEFAULT_MS) *
-		1000;
+	until_us += 1000ull * (attr && attr->deadline_ms ? attr->deadline_ms : DEADLINE_DEFAULT_MS);
+	while ((error = adopter_pause(es->adopter)) == -EAGAIN && clock_monotonic_us() < until_us)
+		nap(1000);
+	if (error)
+		return error_set(-EBUSY, "estate_leave: %s: call again when it has",
+				 error == -EAGAIN
+					 ? "it is taking over another instance just now"
+					 : "an instance that it took over has not finished "
+					   "its leave: start that one again");
 	error = hand_over(es, attr ? attr->to : NULL, until_us);
-	if (!error && es->pool)
-		error = es->pool->operations->handed_over(es->pool);
+	if (!error)
+		error = finish(es);
 	if (!error)
 		return estate_close(es);
 	/* As it was before. */

@@ -212,7 +212,7 @@ static int begin_life(struct estate *es)
 	if (error)
 		return error;
 	es->recovery.microseconds = clock_monotonic_us() - begun;
-	region_header(&es->region)->pool = 1;
+	region_header(&es->region)->flags = LAYOUT_HAS_POOL;
 	if (es->pool->leaving) {
 		struct layout_header *header = region_header(&es->region);
 

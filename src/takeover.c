@@ -52,11 +52,15 @@ static int prepare_table(struct run *run, struct taken_table *taken)
 {
 	const struct region_table *place = &taken->place;
 	struct estate_table *table;
+	estate_reduce_fn *custom;
 	int error = store_table(run->es, place->name, &place->geometry, &table);
 
 	if (error)
 		return error;
-	if (place->geometry.merge == ESTATE_MERGE_CUSTOM && !table->custom)
+	pthread_mutex_lock(&run->es->lock);
+	custom = table->custom;
+	pthread_mutex_unlock(&run->es->lock);
+	if (place->geometry.merge == ESTATE_MERGE_CUSTOM && !custom)
 		return error_set(-ENOTSUP, "table %s: its merge rule is custom, and not given here",
 				 table->name);
 	error = write_reserve(table, place->entries);
