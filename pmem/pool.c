@@ -43,6 +43,7 @@ static int next_table(const struct pool *base, unsigned int *index, struct regio
 	const struct pmem_pool *pool = (const struct pmem_pool *)base;
 	int error;
 
+	/* What is in the directory's place before begin() is nothing that is of this pool. */
 	if (base->fresh)
 		return -ENOENT;
 	error = format_table(pool->persist.memory, pool->persist.size, *index, pool->path, table);
