@@ -272,6 +272,9 @@ static int chain_far(struct mirror *mirror, const struct part *part)
 		struct entry_key key;
 		struct slot other;
 
+		/* It was the older of two that are near each other. */
+		if (!(table->tags[slot] & TAG_FINGERPRINT))
+			continue;
 		table_key(table, copy + 1, META_KEY_LENGTH(copy->meta), &key);
 		if (slot_find(table, &key, home, &other, table->geometry.key_room / 8)) {
 			int error = drop_older(mirror, slot, other.number);
