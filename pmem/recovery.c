@@ -221,6 +221,8 @@ static int drop_older(struct mirror *mirror, uint32_t a, uint32_t b)
 		crc = crc_word(crc, key[i]);
 	entry_store((struct layout_copy *)words, loser, key, (uint32_t)crc, copy->stamp + 1,
 		    META(length, 0, 0), key, table->geometry.key_room / 8);
+	if (table->geometry.blocks)
+		extent_free(&table->extents, mirror->block[loser]);
 	memset(table_copy(table, loser, 0), 0, (size_t)table->geometry.copy_size * 2);
 	tag_store(table->tags + loser, 0);
 	table->entries--;
