@@ -214,6 +214,7 @@ int mirror_attach(struct mirror *mirror)
 			return error_set(-ENOMEM, "table %s: no memory to keep it in a pool",
 					 table->name);
 	}
+	mirror->entries = table->entries;
 	table->mirror = mirror;
 	return 0;
 }
@@ -228,6 +229,7 @@ struct round {
 	struct mirror *mirror;
 	struct persist_batch batch;
 	enum sought sought;
+	uint64_t deleted; /* entries, stored since the last drain of a pass */
 	int again; /* something was left to the next pass */
 };
 
@@ -252,6 +254,35 @@ static enum entry_state load(const struct mirror *mirror, uint32_t slot, uint64_
 			return state;
 	}
 	return ENTRY_TORN;
+}
+
+static int is_live(const struct mirror *mirror, uint32_t slot)
+{
+	return !!(mirror_copy(mirror, slot, mirror->current[slot])->meta & META_LIVE);
+}
+
+static void count_deleted(struct round *round)
+{
+	round->mirror->entries -= round->deleted;
+	round->deleted = 0;
+}
+
+/*
+ * Room for one more entry: of a table that is full, a new key must not be in the
+ * pool before the deletion that made room for it is. -EAGAIN: that comes later.
+ */
+static int take_entry(struct round *round)
+{
+	struct mirror *mirror = round->mirror;
+	int error = 0;
+
+	if (mirror->entries >= mirror->table->geometry.capacity && round->deleted) {
+		error = drain(mirror, &round->batch);
+		if (error)
+			return error;
+		count_deleted(round);
+	}
+	return mirror->entries < mirror->table->geometry.capacity ? 0 : -EAGAIN;
 }
 
 /* A block for a value; what waits for a drain to be free is given one if need be. */
@@ -317,13 +348,16 @@ static int flush_slot(struct round *round, uint32_t slot)
 	uint64_t words[SLOT_WORDS_MAX];
 	struct layout_copy *copy = (struct layout_copy *)words;
 	uint32_t old = NO_BLOCK;
+	int was_live = is_live(mirror, slot);
 	int error = 0;
 
 	switch (load(mirror, slot, words)) {
 	case ENTRY_LIVE:
 		if (round->sought == DELETED)
 			return -EAGAIN;
-		if (!mirror->block)
+		if (!was_live)
+			error = take_entry(round);
+		if (error || !mirror->block)
 			break;
 		old = mirror->block[slot];
 		error = put_large(round, slot, copy);
@@ -341,6 +375,10 @@ static int flush_slot(struct round *round, uint32_t slot)
 	}
 	if (error)
 		return error;
+	if (copy->meta & META_LIVE)
+		mirror->entries += !was_live;
+	else
+		round->deleted += (uint64_t)was_live;
 	put_copy(mirror, &round->batch, slot, copy);
 	mirror->current[slot] ^= 1;
 	return old == NO_BLOCK ? 0 : leave_block(round, old);
@@ -370,6 +408,8 @@ static int pass(struct round *round)
 		}
 	}
 	error = drain(mirror, &round->batch);
+	if (!error)
+		count_deleted(round);
 	while (!error && mirror->left_count)
 		extent_free(&mirror->blocks, mirror->left[--mirror->left_count]);
 	return error;

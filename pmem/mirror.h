@@ -32,6 +32,7 @@ struct mirror {
 	unsigned char *value; /* room for one, of whoever flushes */
 
 	pthread_mutex_t flushing; /* one round at a time */
+	uint64_t entries; /* in the pool, those of whose deletion no drain is known among them */
 	unsigned int left_count;
 	uint32_t left[MIRROR_LEFT_MAX];
 	uint64_t due_us; /* of periodic ones: when the next round begins */
