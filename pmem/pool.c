@@ -189,7 +189,7 @@ static int recover(struct pool *base, unsigned int index, struct estate_table *t
 		error = make_mirror(pool, table, found.offset, &mirror);
 	if (error)
 		return error;
-	error = recovery_run(mirror, report);
+	error = recovery_run(mirror, pool->life.state != FORMAT_CLOSED, report);
 	if (!error)
 		error = attach(pool, mirror);
 	if (error) {

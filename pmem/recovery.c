@@ -23,6 +23,7 @@ struct far_slot {
 /* One thread's part of a table. */
 struct part {
 	struct mirror *mirror;
+	int crashed;
 	uint64_t *used; /* a bit for each block of all parts */
 	uint64_t first; /* bucket */
 	uint64_t end;
@@ -35,6 +36,9 @@ struct part {
 	struct far_slot *far;
 	size_t far_count;
 	size_t far_room;
+	struct layout_copy **torn;
+	size_t torn_count;
+	size_t torn_room;
 	int error;
 };
 
@@ -108,6 +112,27 @@ static int keep_far(struct part *part, uint32_t slot, uint64_t hash)
 	return 0;
 }
 
+/* The copy that is not the newest, if a crash came while it was written. */
+static int keep_torn(struct part *part, uint32_t slot, struct layout_copy *copy)
+{
+	const struct estate_table *table = part->mirror->table;
+	struct entry_copy ignored;
+
+	if (entry_load(&table->geometry, table->salt, slot, copy, &ignored) != ENTRY_TORN)
+		return 0;
+	if (part->torn_count == part->torn_room) {
+		size_t room = part->torn_room ? part->torn_room * 2 : 64;
+		struct layout_copy **larger = realloc(part->torn, room * sizeof(*larger));
+
+		if (!larger)
+			return -ENOMEM;
+		part->torn = larger;
+		part->torn_room = room;
+	}
+	part->torn[part->torn_count++] = copy;
+	return 0;
+}
+
 static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 {
 	struct mirror *mirror = part->mirror;
@@ -123,12 +148,12 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 		part->damaged++;
 		return;
 	}
-	if (state == ENTRY_EMPTY) {
-		/* The other one was never drained, if it is anything: it is written first. */
-		mirror->current[slot] = (uint8_t)which;
-		return;
-	}
 	mirror->current[slot] = (uint8_t)which;
+	if (part->crashed && keep_torn(part, slot, mirror_copy(mirror, slot, !which)))
+		part->error = -ENOMEM;
+	/* The other one was never drained, if it is anything: it is written first. */
+	if (state == ENTRY_EMPTY)
+		return;
 	if (copy.stamp > part->newest)
 		part->newest = copy.stamp;
 	if (state == ENTRY_DELETED) {
@@ -294,6 +319,21 @@ static int chain_far(struct mirror *mirror, const struct part *part)
 	return 0;
 }
 
+/*
+ * What is left of versions that were being written goes: the next version that is
+ * written there could lend them the part that they lack, such as a stamp, if the
+ * clock has not gone on since; then a crash would bring back what was lost before.
+ */
+static int clear_torn(struct mirror *mirror, const struct part *parts, unsigned int count)
+{
+	struct persist_batch batch = persist_begin(mirror->persist);
+
+	for (unsigned int i = 0; i < count; i++)
+		for (size_t j = 0; j < parts[i].torn_count; j++)
+			persist_zero(&batch, parts[i].torn[j], mirror->table->geometry.copy_size);
+	return persist_drain(&batch);
+}
+
 static int finish(struct mirror *mirror, const struct part *parts, unsigned int count,
 		  uint64_t *used)
 {
@@ -318,7 +358,9 @@ static int finish(struct mirror *mirror, const struct part *parts, unsigned int 
 		extent_pool_reserve(&mirror->blocks, used);
 		extent_pool_reserve(&table->extents, used);
 	}
-	error = drop_doubles(mirror);
+	error = clear_torn(mirror, parts, count);
+	if (!error)
+		error = drop_doubles(mirror);
 	for (unsigned int i = 0; i < count && !error; i++)
 		error = chain_far(mirror, &parts[i]);
 	if (!error && table->entries > table->geometry.capacity)
@@ -329,7 +371,7 @@ static int finish(struct mirror *mirror, const struct part *parts, unsigned int 
 	return error;
 }
 
-int recovery_run(struct mirror *mirror, struct estate_recovery *report)
+int recovery_run(struct mirror *mirror, int crashed, struct estate_recovery *report)
 {
 	const struct geometry *geometry = &mirror->table->geometry;
 	uint64_t buckets = geometry->slots / LAYOUT_SLOTS;
@@ -342,6 +384,7 @@ int recovery_run(struct mirror *mirror, struct estate_recovery *report)
 		return error_set(-ENOMEM, "table %s: no memory to recover it", mirror->table->name);
 	for (unsigned int i = 0; i < threads; i++)
 		parts[i] = (struct part){ .mirror = mirror,
+					  .crashed = crashed,
 					  .used = used,
 					  .first = buckets * i / threads,
 					  .end = buckets * (i + 1) / threads };
@@ -350,6 +393,7 @@ int recovery_run(struct mirror *mirror, struct estate_recovery *report)
 	for (unsigned int i = 0; i < threads; i++) {
 		report->bytes += parts[i].bytes;
 		free(parts[i].far);
+		free(parts[i].torn);
 	}
 	free(used);
 	report->entries += mirror->table->entries;

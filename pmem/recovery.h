@@ -9,9 +9,10 @@
 
 /*
  * Fill the mirror's table, which is empty, with what is in the pool. Where a crash
- * left one key in two slots, the older one is deleted in the pool. @report grows.
+ * left one key in two slots, the older one is deleted in the pool. @crashed: the last
+ * life did not end in order; what it was writing is cleared. @report grows.
  * 0; -EBADMSG, if a part of it is damaged; -ENOMEM or -EIO. With a sentence.
  */
-int recovery_run(struct mirror *mirror, struct estate_recovery *report);
+int recovery_run(struct mirror *mirror, int crashed, struct estate_recovery *report);
 
 #endif
