@@ -135,7 +135,7 @@ static int check_inside(struct verify *verify, const struct estate_table *table)
 	if (!table->geometry.blocks)
 		return 0;
 	for (uint64_t slot = 0; slot < table->geometry.slots; slot++)
-		live += mirror->block[slot] != MIRROR_NO_BLOCK;
+		live += mirror->block[slot] != NO_BLOCK;
 	if (table->extents.count + table->entries != table->geometry.blocks)
 		return wrong(verify, "table %s: %llu entries, %u free blocks of %llu in the region",
 			     table->name, (unsigned long long)table->entries, table->extents.count,
