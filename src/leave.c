@@ -150,7 +150,7 @@ struct wait {
 	char name[ESTATE_NAME_MAX];
 	struct roster *roster; /* the last one that has it: its memory stays, if it ends */
 	const struct layout_header *adopter; /* in there; NULL: it was not there yet */
-	int has_begun; /* and has a pool: what it took comes back with it */
+	int comes_back; /* it has a pool: when it ends in the midst, it goes on some day */
 	uint64_t gone_us; /* since when it is not there; 0: it is */
 };
 
@@ -197,6 +197,7 @@ static int withdraw(struct estate *es, const struct wait *wait, struct word *wor
 /* One look. 1: wait on; 0: all is taken; or an error as wait_for() has it. */
 static int look(struct estate *es, struct wait *wait)
 {
+	struct layout_header *header = region_header(&es->region);
 	struct word word = { 0 };
 
 	find_adopter(es, wait);
@@ -207,8 +208,9 @@ static int look(struct estate *es, struct wait *wait)
 			return error_set(-ECONNREFUSED,
 					 "%s does not take %s over: it leaves itself", wait->name,
 					 es->identity.name);
-		wait->has_begun =
-			word.state && (shared_load(&wait->adopter->flags) & LAYOUT_HAS_POOL);
+		wait->comes_back = (shared_load(&wait->adopter->flags) &
+				    (LAYOUT_HAS_POOL | LAYOUT_FINISHED)) == LAYOUT_HAS_POOL &&
+				   region_state(wait->adopter) != LAYOUT_LEFT;
 	}
 	if (word.state == LAYOUT_ADOPTION_DONE || word.state == LAYOUT_ADOPTION_ENDED)
 		return 0;
@@ -220,10 +222,13 @@ static int look(struct estate *es, struct wait *wait)
 				 "%s stopped taking %s over in the midst: %s; nothing is lost, and "
 				 "nothing counts twice: start it again, or close this one",
 				 wait->name, es->identity.name, strerror(-word.error));
-	if (!wait->has_begun && wait->gone_us &&
-	    clock_monotonic_us() > wait->gone_us + STALE_ROSTERS_US)
+	/* One that comes back may have begun already, before we see it again. */
+	if (!wait->comes_back && wait->gone_us &&
+	    clock_monotonic_us() > wait->gone_us + STALE_ROSTERS_US) {
+		header->withdrawn = header->attempt;
 		return error_set(-EHOSTDOWN, "%s ended while it took %s over", wait->name,
 				 es->identity.name);
+	}
 	return 1;
 }
 
@@ -242,8 +247,7 @@ static int wait_for(struct estate *es, struct wait *wait, uint64_t until_us)
 				"%s has not taken %s over in time%s; call again to wait for "
 				"it",
 				wait->name, es->identity.name,
-				wait->gone_us ? ": it ended in the midst, and what it took "
-						"is in its pool: start it again"
+				wait->gone_us ? ": it ended, and goes on when it is started again"
 					      : "");
 		nap(200);
 	}
@@ -288,7 +292,7 @@ static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 	if (header->state == LAYOUT_SEALED) {
 		memcpy(wait.uuid, header->adopter, sizeof(wait.uuid));
 		strcpy(wait.name, "the adopter");
-		wait.has_begun = es->pool && es->pool->leaving && es->pool->adopter_pool;
+		wait.comes_back = es->pool && es->pool->leaving && es->pool->adopter_pool;
 		error = wait_for(es, &wait, until_us);
 	} else {
 		error = ask(es, to, &refusals, &wait);

@@ -224,7 +224,8 @@ struct estate_leave_attr {
  *
  * The adopter is refused, and another one tried, if it has no room for all entries,
  * another geometry, or no custom function. If it ends in the midst, what it had
- * taken counts as the leaver's again, and another one is tried.
+ * taken counts as the leaver's again, and another one is tried; but one that has a
+ * pool keeps what it took, and is waited for, as it goes on when it is started again.
  *
  * In this version leaver and adopter are on one host, and nobody reads either of
  * them from another host while it lasts.
