@@ -21,44 +21,51 @@ void format_seal(struct format_header *header)
 	header->crc = header_crc(header);
 }
 
-int format_check(const void *memory, size_t size, const char *path)
+int format_check_header(const struct format_header *header, const char *path)
 {
-	struct format_header header;
-
-	if (size < LAYOUT_TABLES)
-		return error_set(-EBADMSG, "pool %s: it has %zu bytes, the least is %d", path, size,
-				 LAYOUT_TABLES);
-	memcpy(&header, memory, sizeof(header));
-	if (!header.magic)
+	if (!header->magic)
 		return -ENOENT;
-	if (header.magic != FORMAT_MAGIC)
+	if (header->magic != FORMAT_MAGIC)
 		return error_set(
 			-EBADMSG,
 			"pool %s: it does not begin as a pool does, and is not empty: give "
 			"another path, or remove it (of a device, overwrite the first 4096 "
 			"bytes with zeros)",
 			path);
-	if (header.version != FORMAT_VERSION || header.layout_version != LAYOUT_VERSION)
+	if (header->version != FORMAT_VERSION || header->layout_version != LAYOUT_VERSION)
 		return error_set(
 			-EPROTO,
 			"pool %s: it is of version %u.%u, this library reads %u.%u: open it "
 			"with the release that made it",
-			path, header.version, header.layout_version, FORMAT_VERSION,
+			path, header->version, header->layout_version, FORMAT_VERSION,
 			LAYOUT_VERSION);
-	if (header.crc != header_crc(&header) || header.name[ESTATE_NAME_MAX - 1] ||
-	    header.group[ESTATE_NAME_MAX - 1] || !region_name_valid(header.name) ||
-	    !region_name_valid(header.group))
+	if (header->crc != header_crc(header) || header->name[ESTATE_NAME_MAX - 1] ||
+	    header->group[ESTATE_NAME_MAX - 1] || !region_name_valid(header->name) ||
+	    !region_name_valid(header->group))
 		return error_set(
 			-EBADMSG,
 			"pool %s: its header is damaged: \"estate pool recover\" takes out "
 			"what can be saved",
 			path);
-	if (header.size != size)
-		return error_set(-EBADMSG,
-				 "pool %s: it has %zu bytes and was made with %llu: \"estate pool "
-				 "recover\" takes out what can be saved",
-				 path, size, (unsigned long long)header.size);
 	return 0;
+}
+
+int format_check(const void *memory, size_t size, const char *path)
+{
+	struct format_header header;
+	int error;
+
+	if (size < LAYOUT_TABLES)
+		return error_set(-EBADMSG, "pool %s: it has %zu bytes, the least is %d", path, size,
+				 LAYOUT_TABLES);
+	memcpy(&header, memory, sizeof(header));
+	error = format_check_header(&header, path);
+	if (!error && header.size != size)
+		error = error_set(-EBADMSG,
+				  "pool %s: it has %zu bytes and was made with %llu: \"estate pool "
+				  "recover\" takes out what can be saved",
+				  path, size, (unsigned long long)header.size);
+	return error;
 }
 
 static uint32_t life_crc(const struct format_life *life)

@@ -72,7 +72,9 @@ static_assert(sizeof(struct format_adoption) <= FORMAT_ADOPTION_STRIDE, "two fit
  * follows when all the rest is there: while it is 0, there is no such table.
  */
 
-/* Whether @memory, @size bytes, is a pool of this version. 0; -ENOENT: zeros; -EBADMSG, -EPROTO, sentence. */
+/* Whether @header is that of a pool of this version. 0; -ENOENT: zeros; -EBADMSG, -EPROTO, sentence. */
+int format_check_header(const struct format_header *header, const char *path);
+/* The same of @memory, @size bytes, which must be as many as it was made with. */
 int format_check(const void *memory, size_t size, const char *path);
 void format_seal(struct format_header *header);
 

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int lock(int fd, const char *path)
+static int lock(int fd, int kind, const char *path)
 {
-	if (!flock(fd, LOCK_EX | LOCK_NB))
+	if (!flock(fd, kind | LOCK_NB))
 		return 0;
 	if (errno == EWOULDBLOCK)
 		return error_set(
@@ -60,7 +60,7 @@ int persist_open(struct persist *persist, const char *path, size_t size)
 
 	if (fd < 0)
 		return error_set(-errno, "pool %s: open: %m", path);
-	error = lock(fd, path);
+	error = lock(fd, LOCK_EX, path);
 	if (!error)
 		error = enlarge(fd, path, size);
 	if (!error)
@@ -75,12 +75,21 @@ int persist_open(struct persist *persist, const char *path, size_t size)
 
 int persist_open_to_read(struct persist *persist, const char *path)
 {
-	/* pmem_map_file() asks for leave to write, and maps DAX devices as they want it. */
-	int error = map(persist, path);
+	/* Of a FIFO, not to wait for who writes it. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int error;
 
-	if (error)
+	if (fd < 0)
+		return error_set(-errno, "pool %s: open: %m", path);
+	error = lock(fd, LOCK_SH, path);
+	/* pmem_map_file() asks for leave to write, and maps DAX devices as they want it. */
+	if (!error)
+		error = map(persist, path);
+	if (error) {
+		close(fd);
 		return error;
-	persist->fd = -1;
+	}
+	persist->fd = fd;
 	/* Nothing is written from here on, not by a mistake either. */
 	mprotect(persist->memory, persist->size, PROT_READ);
 	return 0;
@@ -89,8 +98,7 @@ int persist_open_to_read(struct persist *persist, const char *path)
 void persist_close(struct persist *persist)
 {
 	pmem_unmap(persist->memory, persist->size);
-	if (persist->fd >= 0)
-		close(persist->fd);
+	close(persist->fd);
 }
 
 static void stored(struct persist_batch *batch, unsigned char *to, size_t length)

@@ -22,7 +22,10 @@ struct persist {
  * with a sentence.
  */
 int persist_open(struct persist *persist, const char *path, size_t size);
-/* The same for one that is there, only to be read: nobody is kept out. */
+/*
+ * The same for one that is there, only to be read: others may read it, too, but
+ * nobody have it open for himself. -EBUSY: somebody has.
+ */
 int persist_open_to_read(struct persist *persist, const char *path);
 void persist_close(struct persist *persist);
 

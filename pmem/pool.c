@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "error.h"
 #include "format.h"
+#include "image.h"
 #include "mirror.h"
 #include "pool.h"
 #include "recovery.h"
@@ -35,8 +36,6 @@ struct pmem_pool {
 	int flushing; /* there is that thread */
 	int stopping;
 };
-
-int pmem_pool_open(const struct pool_attr *attr, struct pool **result);
 
 static int next_table(const struct pool *base, unsigned int *index, struct region_table *table)
 {
@@ -199,39 +198,6 @@ static int recover(struct pool *base, unsigned int index, struct estate_table *t
 	return 0;
 }
 
-/* What is there may be of a table that was never finished, or of whoever had the device before. */
-static int clear(struct pmem_pool *pool, uint64_t offset, uint64_t length)
-{
-	static const unsigned char zeros[LAYOUT_PAGE];
-	struct persist_batch batch = persist_begin(&pool->persist);
-
-	for (uint64_t done = 0; done < length; done += LAYOUT_PAGE) {
-		unsigned char *page = pool->persist.memory + offset + done;
-
-		if (memcmp(page, zeros, LAYOUT_PAGE))
-			persist_zero(&batch, page, LAYOUT_PAGE);
-	}
-	return persist_drain(&batch);
-}
-
-/* Describe a table: all but the first word of its name, and then that. */
-static int describe(struct pmem_pool *pool, const struct region_table *table)
-{
-	struct persist_batch batch = persist_begin(&pool->persist);
-	unsigned char *place = pool->persist.memory + LAYOUT_DIRECTORY +
-			       pool->tables * sizeof(struct layout_table);
-	struct layout_table raw;
-	int error;
-
-	region_describe_table(table, &raw);
-	persist_copy(&batch, place + 8, (unsigned char *)&raw + 8, sizeof(raw) - 8);
-	error = persist_drain(&batch);
-	if (error)
-		return error;
-	persist_copy(&batch, place, &raw, 8);
-	return persist_drain(&batch);
-}
-
 static int add_table(struct pool *base, struct estate_table *table)
 {
 	struct pmem_pool *pool = (struct pmem_pool *)base;
@@ -254,9 +220,9 @@ static int add_table(struct pool *base, struct estate_table *table)
 			(unsigned long long)(pool->persist.size - pool->used), pool->persist.size,
 			(unsigned long long)(pool->used + table->geometry.length));
 	strcpy(place.name, table->name);
-	error = clear(pool, place.offset, table->geometry.length);
+	error = image_clear(&pool->persist, place.offset, table->geometry.length);
 	if (!error)
-		error = describe(pool, &place);
+		error = image_describe(&pool->persist, pool->tables, &place);
 	if (error)
 		return error;
 	/* It is in the pool from here on, used or not. */
@@ -274,7 +240,6 @@ static int add_table(struct pool *base, struct estate_table *table)
 /* The next state of the instance's life, over the older of the two copies. */
 static int write_life(struct pmem_pool *pool, enum format_state state)
 {
-	struct persist_batch batch = persist_begin(&pool->persist);
 	struct format_life life = { .sequence = pool->life.sequence + 1,
 				    .epoch = pool->base.epoch,
 				    .state = state };
@@ -283,10 +248,7 @@ static int write_life(struct pmem_pool *pool, enum format_state state)
 
 	memcpy(life.adopter, pool->base.adopter, sizeof(life.adopter));
 	life.adopter_pool = (uint32_t)pool->base.adopter_pool;
-	format_seal_life(&life);
-	persist_copy(&batch, pool->persist.memory + FORMAT_LIFE + (size_t)copy * FORMAT_LIFE_STRIDE,
-		     &life, sizeof(life));
-	error = persist_drain(&batch);
+	error = image_write_life(&pool->persist, copy, &life);
 	if (error)
 		return error;
 	pool->life = life;
@@ -296,22 +258,12 @@ static int write_life(struct pmem_pool *pool, enum format_state state)
 
 static int write_header(struct pmem_pool *pool)
 {
-	struct persist_batch batch = persist_begin(&pool->persist);
-	struct format_header header = { .magic = FORMAT_MAGIC, .size = pool->persist.size };
-	int error;
+	struct format_header header = { .size = pool->persist.size };
 
 	memcpy(header.uuid, pool->base.uuid, sizeof(header.uuid));
 	memcpy(header.group, pool->group, sizeof(header.group));
 	memcpy(header.name, pool->name, sizeof(header.name));
-	format_seal(&header);
-	persist_copy(&batch, pool->persist.memory + sizeof(header.magic),
-		     (unsigned char *)&header + sizeof(header.magic),
-		     sizeof(header) - sizeof(header.magic));
-	error = persist_drain(&batch);
-	if (error)
-		return error;
-	persist_copy(&batch, pool->persist.memory, &header.magic, sizeof(header.magic));
-	return persist_drain(&batch);
+	return image_write_header(&pool->persist, &header);
 }
 
 static int flush_slot(struct estate_table *table, uint32_t slot)
@@ -376,7 +328,7 @@ static int erase(struct pmem_pool *pool)
 	error = persist_drain(&batch);
 	if (error)
 		return error;
-	return clear(pool, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
+	return image_clear(&pool->persist, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
 }
 
 static int begin(struct pool *base)

@@ -4,6 +4,7 @@
 #include "error.h"
 #include "judge.h"
 #include "slot.h"
+#include "stored.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,36 +43,6 @@ struct part {
 	int error;
 };
 
-/*
- * The newest version that a slot has, whose raw stamp may be torn: of two that
- * verify the higher stamp counts, so the first that does, from the higher one on.
- * *@which is where it is. ENTRY_TORN: neither verifies, and one of them once did.
- */
-static enum entry_state newest_of(const struct mirror *mirror, uint32_t slot,
-				  struct entry_copy *copy, unsigned int *which)
-{
-	const struct estate_table *table = mirror->table;
-	const struct layout_copy *copies[2] = { mirror_copy(mirror, slot, 0),
-						mirror_copy(mirror, slot, 1) };
-	unsigned int first = copies[1]->stamp > copies[0]->stamp;
-	enum entry_state state =
-		entry_load(&table->geometry, table->salt, slot, copies[first], copy);
-
-	*which = first;
-	if (state != ENTRY_TORN)
-		return state;
-	*which = !first;
-	return entry_load(&table->geometry, table->salt, slot, copies[!first], copy);
-}
-
-/* The block's bit in @used, which is set from now on; whether it was. */
-static int use_block(uint64_t *used, uint64_t block)
-{
-	uint64_t bit = 1ull << block % 64;
-
-	return !!(__atomic_fetch_or(&used[block / 64], bit, __ATOMIC_RELAXED) & bit);
-}
-
 /* A live entry's value, if it is in an extent. 0, or -EBADMSG. */
 static int take_extent(struct part *part, uint32_t slot, const struct entry_copy *copy)
 {
@@ -88,7 +59,7 @@ static int take_extent(struct part *part, uint32_t slot, const struct entry_copy
 	default:
 		return -EBADMSG;
 	}
-	if (use_block(part->used, extent.block) ||
+	if (stored_use_block(part->used, extent.block) ||
 	    extent_load(&extent, table->salt, extent_block(&mirror->blocks, extent.block),
 			extent_block(&table->extents, extent.block)))
 		return -EBADMSG;
@@ -140,7 +111,8 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 	const struct geometry *geometry = &table->geometry;
 	struct entry_copy copy;
 	unsigned int which;
-	enum entry_state state = newest_of(mirror, slot, &copy, &which);
+	enum entry_state state = stored_newest(geometry, table->salt, slot,
+					       mirror_copy(mirror, slot, 0), &copy, &which);
 	uint64_t hash;
 	uint64_t home;
 
@@ -170,8 +142,7 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 	hash = entry_hash(geometry, copy.key, META_KEY_LENGTH(copy.meta));
 	home = geometry_home(geometry, hash);
 	memcpy(table_copy(table, slot, which), mirror_copy(mirror, slot, which),
-	       sizeof(struct layout_copy) + geometry->key_room +
-		       (META_INLINE_LENGTH(copy.meta) + 7) / 8 * 8);
+	       stored_bytes(geometry, copy.meta));
 	tag_store(table->tags + slot,
 		  (uint16_t)(sidecar_fingerprint(hash) | (which ? TAG_CURRENT : 0)));
 	part->entries++;

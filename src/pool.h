@@ -12,6 +12,7 @@
 #include "region.h"
 
 #include <estate/instance.h>
+#include <estate/pool.h>
 
 #include <stdint.h>
 
@@ -83,5 +84,12 @@ struct pool {
 
 /* Open the pool, or make one. 0, or a negative errno value with a sentence. */
 int pool_open(const struct pool_attr *attr, struct pool **pool);
+
+/* What a library that has pools is built with; arguments are checked. */
+int pmem_pool_open(const struct pool_attr *attr, struct pool **pool);
+int pmem_pool_check(const char *path, estate_pool_visit_fn *visit, void *arg,
+		    struct estate_pool_info *info);
+int pmem_pool_salvage(const char *from, const char *to, const struct estate_salvage_attr *attr,
+		      estate_pool_visit_fn *visit, void *arg, struct estate_pool_info *info);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <estate/error.h>
 #include <estate/instance.h>
+#include <estate/pool.h>
 #include <estate/table.h>
 #include <estate/view.h>
 
