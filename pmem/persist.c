@@ -50,7 +50,7 @@ static int map(struct persist *persist, const char *path)
 	persist->memory = pmem_map_file(path, 0, 0, 0, &persist->size, &persist->real);
 	if (persist->memory)
 		return 0;
-	return error_set(-errno, "pool %s: pmem_map_file: %s", path, pmem_errormsg());
+	return error_set(-errno, "pool %s: pmem_map_file: %m %s", path, pmem_errormsg());
 }
 
 int persist_open(struct persist *persist, const char *path, size_t size)
@@ -73,6 +73,20 @@ int persist_open(struct persist *persist, const char *path, size_t size)
 	return 0;
 }
 
+/* Something that a pool can be in. */
+static int check_kind(int fd, const char *path)
+{
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return error_set(-errno, "pool %s: fstat: %m", path);
+	if (!S_ISCHR(status.st_mode) && !S_ISREG(status.st_mode))
+		return error_set(-EINVAL, "pool %s: neither a file nor a DAX device", path);
+	if (S_ISREG(status.st_mode) && !status.st_size)
+		return error_set(-EBADMSG, "pool %s: it is empty: there is no pool in it", path);
+	return 0;
+}
+
 int persist_open_to_read(struct persist *persist, const char *path)
 {
 	/* Of a FIFO, not to wait for who writes it. */
@@ -81,7 +95,9 @@ int persist_open_to_read(struct persist *persist, const char *path)
 
 	if (fd < 0)
 		return error_set(-errno, "pool %s: open: %m", path);
-	error = lock(fd, LOCK_SH, path);
+	error = check_kind(fd, path);
+	if (!error)
+		error = lock(fd, LOCK_SH, path);
 	/* pmem_map_file() asks for leave to write, and maps DAX devices as they want it. */
 	if (!error)
 		error = map(persist, path);

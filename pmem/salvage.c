@@ -158,9 +158,9 @@ static int write_life(struct salvage *salvage)
 				    .epoch = salvage->survey.info.epoch,
 				    .state = FORMAT_CLOSED };
 
-	/* Epochs are times as stamps are, and none of its entries is of a later life. */
+	/* An epoch is the stamp of a life's beginning: all of its entries are later. */
 	if (salvage->survey.info.damage & ESTATE_POOL_LIFE)
-		life.epoch = estate_stamp_ns(salvage->survey.newest) / 1000;
+		life.epoch = salvage->survey.newest;
 	return image_write_life(&salvage->to, 0, &life);
 }
 

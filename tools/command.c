@@ -20,6 +20,10 @@ static const char usage[] =
 	"  top TABLE         the largest entries of a table, refreshed every second\n"
 	"  doctor [ADDRESS:PORT]\n"
 	"                    what this host lacks for RDMA; and whether an instance can be read\n"
+	"  pool info PATH    a pool that no instance has open: whose it is, and what is in it\n"
+	"  pool verify PATH  whether all of it verifies\n"
+	"  pool recover FROM TO\n"
+	"                    make a new pool of what verifies in another one, or a larger one\n"
 	"\n"
 	"A KEY is text, or hexadecimal bytes after 0x.\n"
 	"\n"
@@ -35,11 +39,17 @@ static const char usage[] =
 	"  -f, --field=N          top: by which element of the value, from 0 (default: 0)\n"
 	"  -i, --interval=S       top: seconds between refreshes (default: 1)\n"
 	"  -1, --once             top: print once and end\n"
+	"  -s, --size=BYTES       pool recover: of the new pool; K, M, G, T may follow (default: "
+	"as\n"
+	"                         the old one)\n"
+	"  -N, --name=NAME        pool recover: with --group, whose the pool is, if its header is\n"
+	"                         damaged and does not tell\n"
 	"  -h, --help             print this\n"
 	"  -V, --version          print the version\n"
 	"\n"
-	"Exit status: 0; 1 if nothing was found, an instance did not answer, or the doctor found\n"
-	"something that is needed missing; 2 on errors.\n";
+	"Exit status: 0; 1 if nothing was found, an instance did not answer, the doctor found\n"
+	"something that is needed missing, or pool verify or recover something damaged; 2 on "
+	"errors.\n";
 
 static const struct option long_options[] = {
 	{ "group", required_argument, NULL, 'g' },
@@ -50,6 +60,8 @@ static const struct option long_options[] = {
 	{ "field", required_argument, NULL, 'f' },
 	{ "interval", required_argument, NULL, 'i' },
 	{ "once", no_argument, NULL, '1' },
+	{ "size", required_argument, NULL, 's' },
+	{ "name", required_argument, NULL, 'N' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ 0 },
@@ -65,6 +77,7 @@ static const struct {
 	{ "members", 0, 0, 0, command_members }, { "tables", 0, 0, 0, command_tables },
 	{ "get", 2, 0, 0, command_get },	 { "dump", 1, 0, 0, command_dump },
 	{ "top", 1, 0, 0, command_top },	 { "doctor", 0, 1, 1, command_doctor },
+	{ "pool", 2, 1, 1, command_pool },
 };
 
 static unsigned long number(const char *text, const char *what, unsigned long least,
@@ -76,6 +89,21 @@ static unsigned long number(const char *text, const char *what, unsigned long le
 	if (!*text || *end || *text == '-' || value < least || value > most)
 		errx(2, "%s \"%s\": must be a number from %lu to %lu", what, text, least, most);
 	return value;
+}
+
+/* Bytes, or K, M, G or T of them. */
+static size_t bytes(const char *text)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+	const char *unit = *end ? strchr(units, *end) : NULL;
+	unsigned int shift = unit ? 10 * (unsigned int)(unit - units + 1) : 0;
+
+	if (end == text || *text == '-' || (*end && (!unit || end[1])) || !value ||
+	    value > SIZE_MAX >> shift)
+		errx(2, "size \"%s\": must be bytes, or a number and K, M, G or T", text);
+	return (size_t)value << shift;
 }
 
 static double seconds(const char *text)
@@ -136,7 +164,8 @@ int main(int argc, char **argv)
 				   .interval = 1 };
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "g:r:jd:n:f:i:1hV", long_options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, "g:r:jd:n:f:i:1s:N:hV", long_options, NULL)) !=
+	       -1) {
 		switch (letter) {
 		case 'g':
 			options.group = optarg;
@@ -162,6 +191,12 @@ int main(int argc, char **argv)
 			break;
 		case '1':
 			options.once = 1;
+			break;
+		case 's':
+			options.size = bytes(optarg);
+			break;
+		case 'N':
+			options.name = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);

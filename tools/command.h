@@ -16,6 +16,9 @@ struct options {
 	unsigned int field;
 	double interval;
 	int once;
+	/* of pool recover */
+	size_t size;
+	const char *name;
 };
 
 /* Each returns the command's exit status: 0, 1 for an answer that is partial or empty. */
@@ -24,8 +27,9 @@ int command_tables(struct estate *es, const struct options *options, int argc, c
 int command_get(struct estate *es, const struct options *options, int argc, char **argv);
 int command_dump(struct estate *es, const struct options *options, int argc, char **argv);
 int command_top(struct estate *es, const struct options *options, int argc, char **argv);
-/* It joins no group: @es is NULL. */
+/* These join no group: @es is NULL. */
 int command_doctor(struct estate *es, const struct options *options, int argc, char **argv);
+int command_pool(struct estate *es, const struct options *options, int argc, char **argv);
 
 /* The table called @name, as the group has it, or the end of the program. */
 struct estate_table *command_table(struct estate *es, const char *name,

@@ -208,6 +208,13 @@ const char *format_merge(enum estate_merge merge)
 	return names[merge];
 }
 
+const char *format_durability(enum estate_durability durability)
+{
+	static const char *const names[] = { "none", "on-leave", "periodic", "before-return" };
+
+	return names[durability];
+}
+
 void format_print_json(json_t *object)
 {
 	json_dumpf(object, stdout, JSON_COMPACT);

@@ -28,6 +28,7 @@ void format_uuid(char text[37], const uint8_t uuid[16]);
 void format_age(char *text, size_t size, uint64_t stamp);
 const char *format_type(enum estate_type type);
 const char *format_merge(enum estate_merge merge);
+const char *format_durability(enum estate_durability durability);
 
 /* Print @object on one line and release it. */
 void format_print_json(json_t *object);

@@ -5,7 +5,7 @@
  *
  * usage: tools-instance REGISTRY LISTEN NAME NUMBER TABLE...
  *
- * LISTEN may be "-". Tables are made up as tables[] says; "odd" is "flows" with
+ * LISTEN may be "-". With TOOLS_POOL in the environment, it keeps all tables there. Tables are made up as tables[] says; "odd" is "flows" with
  * another geometry.
  */
 #include <estate/estate.h>
@@ -84,6 +84,8 @@ static void make_table(struct estate *es, const char *name, uint64_t number)
 		attr.value_count = tables[i].count;
 		attr.merge = tables[i].merge;
 		attr.capacity = tables[i].capacity;
+		if (getenv("TOOLS_POOL"))
+			attr.durability = ESTATE_DURABILITY_BEFORE_RETURN;
 		if (estate_table_open(es, tables[i].table, &attr, &table))
 			errx(1, "%s", estate_errormsg());
 		fill(table, name, number);
@@ -109,6 +111,7 @@ int main(int argc, char **argv)
 	attr.listen = strcmp(argv[2], "-") ? argv[2] : NULL;
 	attr.name = argv[3];
 	attr.region_size = 4 << 20;
+	attr.pool = getenv("TOOLS_POOL");
 	if (estate_open(&attr, &es))
 		errx(1, "%s", estate_errormsg());
 	for (int i = 5; i < argc; i++)
