@@ -56,6 +56,16 @@ struct estate *bench_instance(const char *name, const struct estate_table_attr *
 	return open_instance(&attr);
 }
 
+struct estate *bench_durable(const char *name, const char *pool, size_t bytes)
+{
+	struct estate_attr attr = ESTATE_ATTR_INIT;
+
+	attr.name = name;
+	attr.region_size = bytes + REGION_SLACK;
+	attr.pool = pool;
+	return open_instance(&attr);
+}
+
 struct estate *bench_observer(void)
 {
 	struct estate_attr attr = ESTATE_ATTR_INIT;

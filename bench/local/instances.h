@@ -15,6 +15,9 @@ void bench_attributes(struct estate_table_attr *attr, size_t entries, enum drive
  */
 struct estate *bench_instance(const char *name, const struct estate_table_attr *attr);
 
+/* The same, always of this name, with its durable tables in @pool and a region of @bytes. */
+struct estate *bench_durable(const char *name, const char *pool, size_t bytes);
+
 /* One that reads only. */
 struct estate *bench_observer(void);
 
