@@ -181,7 +181,7 @@ static int fill(struct salvage *salvage, const uint64_t *offsets)
 
 static int run(struct salvage *salvage)
 {
-	uint64_t offsets[ESTATE_TABLES_MAX];
+	uint64_t offsets[ESTATE_TABLES_MAX] = { 0 };
 	uint64_t needed;
 	int insist = salvage->attr->group && salvage->attr->name;
 	int error = survey_begin(&salvage->survey, salvage->from.memory, salvage->from.size,
