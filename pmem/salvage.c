@@ -157,11 +157,33 @@ static int write_life(struct salvage *salvage)
 	struct format_life life = { .sequence = 1,
 				    .epoch = salvage->survey.info.epoch,
 				    .state = FORMAT_CLOSED };
+	struct format_life last;
+	unsigned int which;
 
+	/* What another instance has of it, it has. */
+	if (!format_life(salvage->from.memory, salvage->from_path, &last, &which) &&
+	    (last.state == FORMAT_LEAVING || last.state == FORMAT_HANDED_OVER)) {
+		life.state = last.state;
+		life.adopter_pool = last.adopter_pool;
+		memcpy(life.adopter, last.adopter, sizeof(life.adopter));
+	}
 	/* An epoch is the stamp of a life's beginning: all of its entries are later. */
 	if (salvage->survey.info.damage & ESTATE_POOL_LIFE)
 		life.epoch = salvage->survey.newest;
 	return image_write_life(&salvage->to, 0, &life);
+}
+
+/* And what this one has of others. */
+static int copy_adoption(struct salvage *salvage)
+{
+	struct persist_batch batch = persist_begin(&salvage->to);
+	struct format_adoption adoption;
+	unsigned int which;
+
+	if (format_adoption(salvage->from.memory, &adoption, &which))
+		return 0;
+	persist_copy(&batch, salvage->to.memory + FORMAT_ADOPTION, &adoption, sizeof(adoption));
+	return persist_drain(&batch);
 }
 
 static int fill(struct salvage *salvage, const uint64_t *offsets)
@@ -171,6 +193,8 @@ static int fill(struct salvage *salvage, const uint64_t *offsets)
 
 	for (unsigned int i = 0; i < salvage->survey.info.tables && !error; i++)
 		error = copy_table(salvage, i, offsets[i]);
+	if (!error)
+		error = copy_adoption(salvage);
 	if (!error)
 		error = write_life(salvage);
 	salvage->header.size = salvage->to.size;

@@ -77,6 +77,8 @@ static void take_life(struct survey *survey, const char *path)
 	}
 	survey->info.epoch = life.epoch;
 	survey->info.closed = life.state == FORMAT_CLOSED;
+	survey->info.leaving = life.state == FORMAT_LEAVING;
+	survey->info.handed_over = life.state == FORMAT_HANDED_OVER;
 }
 
 /* What a pool is refused with of which nothing is left. */

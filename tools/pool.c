@@ -59,13 +59,15 @@ static void print_json(const char *path, const struct estate_pool_info *info,
 	for (unsigned int i = 0; i < report->count; i++)
 		json_array_append_new(tables, table_json(&report->table[i]));
 	format_print_json(json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:o, s:o}",
+		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:o, "
+		"s:o}",
 		"path", path, "group", info->group, "name", info->name, "uuid", uuid, "epoch",
 		(json_int_t)info->epoch, "size", (json_int_t)info->size, "found",
 		(json_int_t)info->found, "used", (json_int_t)info->used, "closed", info->closed,
-		"persistent_memory", info->real, "entries", (json_int_t)info->live, "damaged",
-		(json_int_t)info->damaged, "tables_lost", (json_int_t)info->tables_lost, "damage",
-		damage_json(info->damage), "tables", tables));
+		"leaving", info->leaving, "handed_over", info->handed_over, "persistent_memory",
+		info->real, "entries", (json_int_t)info->live, "damaged", (json_int_t)info->damaged,
+		"tables_lost", (json_int_t)info->tables_lost, "damage", damage_json(info->damage),
+		"tables", tables));
 }
 
 static void print_identity(const char *path, const struct estate_pool_info *info)
@@ -82,6 +84,8 @@ static void print_identity(const char *path, const struct estate_pool_info *info
 	printf("%-10s %" PRIu64 ", %" PRIu64 " of them used\n", "bytes", info->size, info->used);
 	printf("%-10s %s\n", "last life",
 	       info->damage & ESTATE_POOL_LIFE ? "not known"
+	       : info->handed_over	       ? "was handed over: nothing in here counts"
+	       : info->leaving		       ? "ended while it was handed over"
 	       : info->closed		       ? "ended in order"
 					       : "did not end in order");
 }
@@ -189,6 +193,18 @@ static int recover(const char *from, const char *to, struct report *report)
 	return info.damage != 0;
 }
 
+static int adopt(const char *path, const struct options *options)
+{
+	struct estate_adopt_attr attr = ESTATE_ADOPT_ATTR_INIT;
+
+	attr.registry = options->registry;
+	attr.to = options->name;
+	if (estate_adopt(path, &attr))
+		errx(2, "%s", estate_errormsg());
+	printf("%s: handed over\n", path);
+	return 0;
+}
+
 int command_pool(struct estate *es, const struct options *options, int argc, char **argv)
 {
 	const char *what = argv[0];
@@ -200,13 +216,16 @@ int command_pool(struct estate *es, const struct options *options, int argc, cha
 	if (!report)
 		err(2, "pool");
 	report->options = options;
-	if (!both && strcmp(what, "info") != 0 && strcmp(what, "verify") != 0)
+	if (!both && strcmp(what, "info") != 0 && strcmp(what, "verify") != 0 &&
+	    strcmp(what, "adopt") != 0)
 		errx(2, "no command \"pool %s\": try estate --help", what);
 	if (argc != (both ? 3 : 2))
 		errx(2, "pool %s takes %s: try estate --help", what,
 		     both ? "two paths" : "one path");
 	if (both)
 		status = recover(argv[1], argv[2], report);
+	else if (!strcmp(what, "adopt"))
+		status = adopt(argv[1], options);
 	else if (!strcmp(what, "info"))
 		status = show(argv[1], report);
 	else

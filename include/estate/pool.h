@@ -37,6 +37,9 @@ enum estate_pool_damage {
  * @live: entries of all tables that verify
  * @damaged: entries that do not
  * @closed: 1 if its last life ended in order, 0 if not, or if that is not known
+ * @leaving: 1 if it ended while it handed over: a part of what is in here may be
+ *	another instance's by now. estate_adopt() brings that to its end
+ * @handed_over: 1 if another instance has all of it: nothing in here counts any more
  * @real: 1 if it is in persistent memory; 0: a file, which takes system calls to write
  * @damage: bits of enum estate_pool_damage; 0: all that there is verifies
  */
@@ -53,6 +56,8 @@ struct estate_pool_info {
 	uint64_t live;
 	uint64_t damaged;
 	int closed;
+	int leaving;
+	int handed_over;
 	int real;
 	unsigned int damage;
 };
@@ -183,6 +188,49 @@ ESTATE_API int estate_pool_salvage(const char *from, const char *to,
 				   const struct estate_salvage_attr *attr,
 				   estate_pool_visit_fn *visit, void *arg,
 				   struct estate_pool_info *info);
+
+/**
+ * struct estate_adopt_attr - how a pool is to be adopted
+ * @size: sizeof(struct estate_adopt_attr), set by ESTATE_ADOPT_ATTR_INIT
+ * @registry: where its group's members are, as struct estate_attr's
+ * @to: who is to take it over, as struct estate_leave_attr's
+ * @deadline_ms: how long to wait for that, 0 for a minute
+ */
+struct estate_adopt_attr {
+	size_t size;
+	const char *registry;
+	const char *to;
+	unsigned int deadline_ms;
+};
+
+#define ESTATE_ADOPT_ATTR_INIT                           \
+	{                                                \
+		.size = sizeof(struct estate_adopt_attr) \
+	}
+
+/**
+ * estate_adopt - hand what a dead instance left in its pool over to a member of its group
+ * @path: the pool
+ * @attr: how; NULL for the defaults
+ *
+ * Opens the pool as the instance that it was, which so is a member of its group
+ * again, and leaves with a hand-over: see estate_leave(), whose hand-over is also
+ * brought to its end in this way if the instance died in it. Nothing in the pool
+ * counts after that; who opens it again begins with an empty one.
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0, or
+ *	-EINVAL	@path is NULL, or @attr is not valid
+ *	-ENOENT	nothing in the pool counts any more; or nobody could take it over
+ *	or what estate_pool_check(), estate_open() and estate_leave() return. The pool
+ *	is as it was then, or a hand-over has begun: call again.
+ *
+ * Example:
+ *	if (estate_adopt("/mnt/pmem/ids-1", NULL))
+ *		errx(1, "%s", estate_errormsg());
+ */
+ESTATE_API int estate_adopt(const char *path, const struct estate_adopt_attr *attr);
 
 #ifdef __cplusplus
 }

@@ -491,6 +491,54 @@ static void test_damaged_entry(void **state)
 	assert_error(try_open(f, "one", &other), -EBADMSG, "1 of its entries");
 }
 
+/* What a dead instance left becomes a part of a member, once. */
+static void test_adopt(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_adopt_attr attr = ESTATE_ADOPT_ATTR_INIT;
+	struct estate *es = begin(f);
+	struct estate_table *table = table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	struct estate_recovery recovery;
+	char registry[160];
+	char path[128];
+	struct estate *two;
+
+	for (uint64_t key = 0; key < 500; key++)
+		add(table, key, key + 1);
+	crash(es);
+	strcpy(path, f->pool);
+	strcat(f->pool, "2");
+	assert_ok(try_open(f, "two", &two));
+	table = table_of(two, "t", ESTATE_DURABILITY_ON_LEAVE);
+	for (uint64_t key = 400; key < 600; key++)
+		add(table, key, 1000);
+	snprintf(registry, sizeof(registry), "dir:%s/registry", f->folder);
+	attr.registry = registry;
+	attr.to = "three";
+	assert_error(estate_adopt(path, &attr), -ENOENT, "three");
+	attr.to = NULL;
+	assert_ok(estate_adopt(path, &attr));
+	for (uint64_t key = 0; key < 600; key++)
+		expect(table, key, (key < 500 ? key + 1 : 0) + (key >= 400 ? 1000 : 0));
+	assert_error(estate_adopt(path, &attr), -ENOENT, "nothing to adopt");
+	/* What was absorbed is in the adopter's pool without being asked for. */
+	crash(two);
+	assert_ok(try_open(f, "two", &two));
+	table = table_of(two, "t", ESTATE_DURABILITY_ON_LEAVE);
+	for (uint64_t key = 0; key < 500; key++)
+		expect(table, key, key + 1 + (key >= 400 ? 1000 : 0));
+	strcpy(f->pool, path);
+	es = begin(f);
+	assert_ok(estate_recovery(es, &recovery));
+	assert_int_equal(recovery.entries, 0);
+	assert_ok(estate_close(es));
+	assert_ok(estate_close(two));
+	assert_error(estate_adopt(NULL, NULL), -EINVAL, "path");
+	assert_error(estate_adopt("/nonexistent", NULL), -ENOENT, "/nonexistent");
+	attr.size = 1;
+	assert_error(estate_adopt(path, &attr), -EINVAL, "ESTATE_ADOPT_ATTR_INIT");
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture *f = *state;
@@ -517,7 +565,7 @@ int main(void)
 		test(test_full_tables), test(test_batches),
 		test(test_handles),	test(test_refused),
 		test(test_damaged),	test(test_damaged_entry),
-		test(test_no_pool),
+		test(test_adopt),	test(test_no_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
