@@ -349,9 +349,10 @@ static int flush_slot(struct round *round, uint32_t slot)
 	struct layout_copy *copy = (struct layout_copy *)words;
 	uint32_t old = NO_BLOCK;
 	int was_live = is_live(mirror, slot);
+	enum entry_state state = load(mirror, slot, words);
 	int error = 0;
 
-	switch (load(mirror, slot, words)) {
+	switch (state) {
 	case ENTRY_LIVE:
 		if (round->sought == DELETED)
 			return -EAGAIN;
@@ -375,7 +376,7 @@ static int flush_slot(struct round *round, uint32_t slot)
 	}
 	if (error)
 		return error;
-	if (copy->meta & META_LIVE)
+	if (state == ENTRY_LIVE)
 		mirror->entries += !was_live;
 	else
 		round->deleted += (uint64_t)was_live;

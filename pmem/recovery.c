@@ -93,7 +93,7 @@ static int keep_torn(struct part *part, uint32_t slot, struct layout_copy *copy)
 		return 0;
 	if (part->torn_count == part->torn_room) {
 		size_t room = part->torn_room ? part->torn_room * 2 : 64;
-		struct layout_copy **larger = realloc(part->torn, room * sizeof(*larger));
+		struct layout_copy **larger = reallocarray(part->torn, room, sizeof(void *));
 
 		if (!larger)
 			return -ENOMEM;

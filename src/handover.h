@@ -16,7 +16,7 @@
  *
  * Most readers find nobody sealed when they have read all, which proves that no
  * adopter had begun: one look at each instance's state is what it costs them.
- * doc/design.md, section 11, has the argument in full.
+ * doc/design.md, section 12, has the argument in full.
  */
 #ifndef HANDOVER_H
 #define HANDOVER_H
