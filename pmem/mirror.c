@@ -345,7 +345,7 @@ static int put_large(struct round *round, uint32_t slot, struct layout_copy *cop
 static int flush_slot(struct round *round, uint32_t slot)
 {
 	struct mirror *mirror = round->mirror;
-	uint64_t words[SLOT_WORDS_MAX];
+	uint64_t words[SLOT_WORDS_MAX] = { 0 };
 	struct layout_copy *copy = (struct layout_copy *)words;
 	uint32_t old = NO_BLOCK;
 	int was_live = is_live(mirror, slot);
