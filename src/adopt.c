@@ -13,6 +13,9 @@
 #include <string.h>
 #include <time.h>
 
+/* So often an adopter that is closed looks for a leaver's last word: for a second or so. */
+#define FAREWELL_LOOKS 4000
+
 struct adopter {
 	struct estate *es;
 	pthread_mutex_t lock; /* over what follows */
@@ -148,10 +151,11 @@ static void see_off(struct adopter *adopter, const struct roster_entry *leaver,
 {
 	const struct layout_header *header = leaver->peer->memory;
 	const struct timespec pause = { .tv_nsec = 200000 };
+	unsigned int looks_left = FAREWELL_LOOKS;
 	int there = 1;
 
-	while (there && !__atomic_load_n(&adopter->stop, __ATOMIC_RELAXED) &&
-	       region_state(header) == LAYOUT_SEALED) {
+	while (there && looks_left && region_state(header) == LAYOUT_SEALED) {
+		looks_left -= (unsigned int)__atomic_load_n(&adopter->stop, __ATOMIC_RELAXED);
 		there = is_there(adopter->es, leaver);
 		if (record->state == LAYOUT_ADOPTION_DONE &&
 		    (shared_load(&header->flags) & LAYOUT_FINISHED) && !forget(adopter))

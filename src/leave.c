@@ -208,9 +208,10 @@ static int look(struct estate *es, struct wait *wait)
 			return error_set(-ECONNREFUSED,
 					 "%s does not take %s over: it leaves itself", wait->name,
 					 es->identity.name);
+		/* Closed in order, it has not begun when it is started again: unless it had. */
 		wait->comes_back = (shared_load(&wait->adopter->flags) &
 				    (LAYOUT_HAS_POOL | LAYOUT_FINISHED)) == LAYOUT_HAS_POOL &&
-				   region_state(wait->adopter) != LAYOUT_LEFT;
+				   (word.state || region_state(wait->adopter) != LAYOUT_LEFT);
 	}
 	if (word.state == LAYOUT_ADOPTION_DONE || word.state == LAYOUT_ADOPTION_ENDED)
 		return 0;
