@@ -116,7 +116,7 @@ void geometry_attr(const struct geometry *geometry, struct estate_table_attr *at
 	attr->merge = geometry->merge;
 	attr->capacity = geometry->capacity;
 	attr->durability = geometry->durability;
-	attr->flush_ms = geometry->flush_ms;
+	attr->flush_ms = (unsigned int)geometry->flush_ms;
 	attr->seed = geometry->seed;
 }
 

@@ -47,7 +47,7 @@ struct geometry {
 	uint32_t value_count;
 	enum estate_merge merge;
 	enum estate_durability durability;
-	uint32_t flush_ms;
+	uint64_t flush_ms;
 };
 
 /* Check @attr and derive the rest. 0, or -EINVAL or -ENOTSUP with a sentence. */

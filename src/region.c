@@ -138,7 +138,7 @@ void region_describe_table(const struct region_table *table, struct layout_table
 		.merge = geometry->merge,
 		.durability = geometry->durability,
 		.salt = table->salt,
-		.flush_ms = geometry->flush_ms,
+		.flush_ms = (uint32_t)geometry->flush_ms,
 	};
 	memcpy(raw->name, table->name, sizeof(raw->name));
 	raw->crc = crc_bytes(~0u, raw, TABLE_CHECKED);

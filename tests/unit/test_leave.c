@@ -267,7 +267,7 @@ static void *read_sums(void *arg)
 		query.deadline_us = 5000000;
 		error = estate_query_global(view, table, &key, 8, &query, &sum, 8, &answer);
 		most = __atomic_load_n(&race->begun, __ATOMIC_SEQ_CST);
-		if (error && error != -ENOENT)
+		if (error && error != -ENOENT && error != -EHOSTDOWN)
 			fail_msg("%s", estate_errormsg());
 		/* Whoever left in the midst of the connection is missing, and said so. */
 		if (answer.missing)
