@@ -89,6 +89,7 @@ static struct estate_table *table_of(struct estate *es, const char *name,
 /* What a crash leaves: the life does not end, nothing is flushed that was not. */
 static void crash(struct estate *es)
 {
+	adopter_stop(es->adopter);
 	es->pool->operations->close(es->pool);
 	es->pool = NULL;
 	assert_ok(estate_close(es));
