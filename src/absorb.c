@@ -67,14 +67,16 @@ struct item {
 };
 
 /* Find or claim its slot, and decide on the stamp that it will have there. */
-static int prepare(struct estate_table *table, struct item *item, absorb_done_fn *done, void *arg)
+static int prepare(struct estate_table *table, struct item *item, absorb_done_fn *done, void *arg,
+		   uint64_t *reserved)
 {
 	struct write_target *target = &item->target;
 	uint64_t last;
 	int error = 0;
 
 	target->key = &item->key;
-	target->reserved = 1;
+	/* What was reserved is what the leaver said, who may have more. */
+	target->reserved = *reserved > 0;
 	target->claimed = 0;
 	target->found = slot_find(table, &item->key, target->home, &target->slot,
 				  table->geometry.key_room / 8);
@@ -86,6 +88,7 @@ static int prepare(struct estate_table *table, struct item *item, absorb_done_fn
 	if (error)
 		return error;
 	target->claimed = 1;
+	*reserved -= (uint64_t)(!target->found && target->reserved);
 	last = shared_load(&slot_current(table, &target->slot)->stamp);
 	item->stamp = target->found ? last : 0;
 	target->stamp = clock_stamp(table->clock, last);
@@ -110,14 +113,14 @@ static int write_item(struct estate_table *table, struct item *item)
 
 static int write_items(struct estate_table *table, struct item *items, unsigned int count,
 		       uint32_t *lock, absorb_intend_fn *intend, absorb_done_fn *done, void *arg,
-		       uint64_t *used)
+		       uint64_t *reserved)
 {
 	struct absorb_intent intents[ABSORB_MAX];
 	unsigned int intended = 0;
 	int error = 0;
 
 	for (unsigned int i = 0; i < count && !error; i++)
-		error = prepare(table, &items[i], done, arg);
+		error = prepare(table, &items[i], done, arg, reserved);
 	for (unsigned int i = 0; i < count && !error; i++)
 		if (!items[i].skip)
 			intents[intended++] = (struct absorb_intent){
@@ -136,17 +139,18 @@ static int write_items(struct estate_table *table, struct item *items, unsigned 
 		*lock = items[i].target.lock;
 		items[i].target.block = NO_BLOCK;
 		items[i].skip = 1;
-		*used += !error && !items[i].target.found;
 	}
 	for (unsigned int i = 0; i < count && error; i++)
-		if (!items[i].skip && items[i].target.claimed && !items[i].target.found)
+		if (!items[i].skip && items[i].target.claimed && !items[i].target.found) {
 			write_unclaim(table, &items[i].target);
+			*reserved += (uint64_t)items[i].target.reserved;
+		}
 	return error;
 }
 
 int absorb(struct estate_table *table, uint64_t home, const struct absorbed *entries,
 	   unsigned int count, absorb_intend_fn *intend, absorb_done_fn *done, void *arg,
-	   uint64_t *used)
+	   uint64_t *reserved)
 {
 	struct item items[ABSORB_MAX];
 	uint32_t lock;
@@ -162,7 +166,7 @@ int absorb(struct estate_table *table, uint64_t home, const struct absorbed *ent
 		table_key(table, entries[i].key, entries[i].key_length, &items[i].key);
 	}
 	lock = sidecar_lock(table->locks + home);
-	error = write_items(table, items, count, &lock, intend, done, arg, used);
+	error = write_items(table, items, count, &lock, intend, done, arg, reserved);
 	sidecar_unlock(table->locks + home, lock);
 	for (unsigned int i = 0; i < count; i++)
 		if (items[i].target.block != NO_BLOCK)

@@ -213,7 +213,6 @@ static int take_entries(struct run *run, const struct remote_table *theirs, int 
 	for (int next = 0; next < count && !error;) {
 		struct absorbed entries[ABSORB_MAX];
 		unsigned int members = 0;
-		uint64_t used = 0;
 
 		for (; next < count && members < ABSORB_MAX && !error; next++, members++)
 			error = load_entry(run, theirs, &run->copies[next],
@@ -221,8 +220,8 @@ static int take_entries(struct run *run, const struct remote_table *theirs, int 
 					   &entries[members]);
 		if (!error)
 			error = absorb(table, run->home, entries, members, remember,
-				       run->resumed && table->mirror ? is_done : NULL, run, &used);
-		run->table->reserved -= used < run->table->reserved ? used : run->table->reserved;
+				       run->resumed && table->mirror ? is_done : NULL, run,
+				       &run->table->reserved);
 	}
 	return error;
 }

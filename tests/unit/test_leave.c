@@ -76,6 +76,24 @@ static void test_sums(void **state)
 	assert_ok(estate_close(observer));
 }
 
+/* How many entries a leaver says that it has is for people: what is counted is what comes. */
+static void test_miscounted(void **state)
+{
+	for (uint64_t said = 0; said <= 2 * KEYS; said += KEYS / 2) {
+		struct estate *one = group_open(*state, "one", REGION);
+		struct estate *two = group_open(*state, "two", REGION);
+		struct estate_table_stats stats;
+
+		add_all(sums(one, "t"), 0, KEYS, 1);
+		*sums(one, "t")->directory_entries = said;
+		group_wait(one, 2);
+		assert_ok(estate_leave(one, NULL));
+		assert_ok(estate_table_stats(sums(two, "t"), &stats));
+		assert_int_equal(stats.entries, KEYS);
+		assert_ok(estate_close(two));
+	}
+}
+
 /* What is merged otherwise than by adding, and what does not fit into a slot. */
 static void test_rules(void **state)
 {
@@ -330,8 +348,8 @@ static void test_beside_readers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_sums),    test(test_rules),	       test(test_custom),
-		test(test_refused), test(test_beside_readers),
+		test(test_miscounted), test(test_sums),	   test(test_rules),
+		test(test_custom),     test(test_refused), test(test_beside_readers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
