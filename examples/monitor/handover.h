@@ -2,8 +2,9 @@
 /*
  * A leaver gives its counters to those who stay.
  *
- * This is the example's own hand-over, at the level of the application, for
- * want of the library's: each entry is deleted here and added there, so that
+ * This is the example's own hand-over, at the level of the application, as each
+ * entry goes to the instance that has its flow from now on, and estate_leave()
+ * gives all to one: each entry is deleted here and added there, so that
  * while it is on its way the global view lacks it, and if the leaver is killed
  * in the middle, what it had not yet sent is lost. Once it is over, each packet
  * counts once.
