@@ -112,7 +112,7 @@ static int write_item(struct estate_table *table, struct item *item)
 }
 
 static int write_items(struct estate_table *table, struct item *items, unsigned int count,
-		       uint32_t *lock, absorb_intend_fn *intend, absorb_done_fn *done, void *arg,
+		       struct hold *hold, absorb_intend_fn *intend, absorb_done_fn *done, void *arg,
 		       uint64_t *reserved)
 {
 	struct absorb_intent intents[ABSORB_MAX];
@@ -134,9 +134,9 @@ static int write_items(struct estate_table *table, struct item *items, unsigned 
 		if (items[i].skip)
 			continue;
 		/* A new slot in the chain changes the lock's word. */
-		items[i].target.lock = *lock;
+		items[i].target.hold = *hold;
 		error = write_item(table, &items[i]);
-		*lock = items[i].target.lock;
+		*hold = items[i].target.hold;
 		items[i].target.block = NO_BLOCK;
 		items[i].skip = 1;
 	}
@@ -153,7 +153,7 @@ int absorb(struct estate_table *table, uint64_t home, const struct absorbed *ent
 	   uint64_t *reserved)
 {
 	struct item items[ABSORB_MAX];
-	uint32_t lock;
+	struct hold hold;
 	int error;
 
 	for (unsigned int i = 0; i < count; i++) {
@@ -165,9 +165,9 @@ int absorb(struct estate_table *table, uint64_t home, const struct absorbed *ent
 		items[i].target.block = write_take(table);
 		table_key(table, entries[i].key, entries[i].key_length, &items[i].key);
 	}
-	lock = sidecar_lock(table->locks + home);
-	error = write_items(table, items, count, &lock, intend, done, arg, reserved);
-	sidecar_unlock(table->locks + home, lock);
+	hold = lock_take(table->bias, table->locks + home);
+	error = write_items(table, items, count, &hold, intend, done, arg, reserved);
+	lock_give(table->locks + home, hold);
 	for (unsigned int i = 0; i < count; i++)
 		if (items[i].target.block != NO_BLOCK)
 			write_give_back(table, items[i].target.block);

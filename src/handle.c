@@ -9,6 +9,7 @@
 #include "merge.h"
 #include "slot.h"
 #include "write.h"
+#include "write_whole.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static int check(const struct estate_entry *entry, const void *data)
  * Something with this home was deleted; was it this entry? The same key may also
  * have come back to the same slot, which is as good. The caller has the lock.
  */
-static int still_there(struct estate_entry *entry, uint32_t word)
+static __attribute__((noinline)) int still_there(struct estate_entry *entry, uint32_t word)
 {
 	const struct geometry *geometry = &entry->table->geometry;
 	struct slot slot = slot_of(entry);
@@ -63,13 +64,19 @@ static int still_there(struct estate_entry *entry, uint32_t word)
 	return 1;
 }
 
-/* Lock the entry; 0, or -ESTALE with nothing locked. */
-static inline int lock_entry(struct estate_entry *entry, uint32_t *word)
+ENTRY_INLINE void unlock_entry(const struct estate_entry *entry, struct hold hold)
 {
-	*word = sidecar_lock(entry->lock);
-	if (likely(*word / SIDECAR_GENERATION == entry->generation) || still_there(entry, *word))
+	lock_give(entry->lock, hold);
+}
+
+/* Lock the entry; 0, or -ESTALE with nothing locked. */
+ENTRY_INLINE int lock_entry(struct estate_entry *entry, struct hold *hold)
+{
+	*hold = lock_take(entry->table->bias, entry->lock);
+	if (likely(hold->word / SIDECAR_GENERATION == entry->generation) ||
+	    still_there(entry, hold->word))
 		return 0;
-	sidecar_unlock(entry->lock, *word);
+	unlock_entry(entry, *hold);
 	return refuse_stale(entry);
 }
 
@@ -102,7 +109,7 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 	target.reserved = 0;
 	target.claimed = 0;
 	target.stamp = 0;
-	target.lock = sidecar_lock(lock);
+	target.hold = lock_take(table->bias, lock);
 	target.found =
 		slot_find(table, &ready, target.home, &target.slot, table->geometry.key_room / 8);
 	if (target.found)
@@ -117,19 +124,19 @@ int estate_entry_open(struct estate_table *table, const void *key, size_t key_le
 			.lock = lock,
 			.hash = ready.hash,
 			.slot_number = target.slot.number,
-			.generation = target.lock / SIDECAR_GENERATION,
+			.generation = target.hold.word / SIDECAR_GENERATION,
 			.key_crc = ready.crc,
 		};
-	sidecar_unlock(lock, target.lock);
+	lock_give(lock, target.hold);
 	return error;
 }
 
 /* The way by key, for extents: make it ready again from what the slot holds. */
-static int change_by_key(const struct estate_entry *entry, uint32_t *word, uint32_t block,
+static int change_by_key(const struct estate_entry *entry, struct hold *hold, uint32_t block,
 			 change_fn *how, void *arg)
 {
 	struct write_target target = {
-		.lock = *word, .block = block, .found = 1, .slot = slot_of(entry)
+		.hold = *hold, .block = block, .found = 1, .slot = slot_of(entry)
 	};
 	struct entry_key key;
 	int error;
@@ -139,7 +146,7 @@ static int change_by_key(const struct estate_entry *entry, uint32_t *word, uint3
 	target.key = &key;
 	target.home = geometry_home(&entry->table->geometry, key.hash);
 	error = write_change(entry->table, &target, how, arg);
-	*word = target.lock;
+	*hold = target.hold;
 	return error;
 }
 
@@ -153,41 +160,6 @@ ENTRY_INLINE int publish(const struct estate_entry *entry, const struct slot *sl
 			    key_words);
 }
 
-/*
- * The per-packet counter: 64-bit elements, from the current copy to the older
- * one in a single pass, where slot_publish() would take three.
- */
-ENTRY_INLINE void add_words(const struct estate_entry *entry, const struct slot *slot,
-			    const void *deltas, uint32_t key_words)
-{
-	const struct estate_table *table = entry->table;
-	const struct layout_copy *from = slot_current(table, slot);
-	struct layout_copy *to = slot_older(table, slot);
-	const uint64_t *old = entry_words_const(from);
-	uint64_t *new = entry_words(to);
-	uint32_t count = table->geometry.value_count;
-	uint32_t meta = (uint32_t)(entry_load_check(from) >> 32);
-	uint64_t stamp = clock_stamp(table->clock, shared_load(&from->stamp));
-	uint64_t crc = entry_crc_header(entry->key_crc, slot->number, meta, stamp);
-
-	shared_store(&to->stamp, stamp);
-	for (uint32_t i = 0; i < key_words; i++)
-		shared_store(new + i, shared_load(old + i));
-	old += key_words;
-	new += key_words;
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t value;
-
-		memcpy(&value, (const char *)deltas + (size_t)i * 8, 8);
-		value += shared_load(old + i);
-		crc = crc_word(crc, value);
-		shared_store(new + i, value);
-	}
-	shared_store((uint64_t *)to + 1, (uint64_t)meta << 32 | crc);
-	tag_store(slot->tag, tag_load(slot->tag) ^ TAG_CURRENT);
-	slot_soil(table, slot->number);
-}
-
 ENTRY_INLINE int add_inline(const struct estate_entry *entry, const void *deltas,
 			    uint32_t key_words)
 {
@@ -195,30 +167,22 @@ ENTRY_INLINE int add_inline(const struct estate_entry *entry, const void *deltas
 	const struct geometry *geometry = &entry->table->geometry;
 	struct slot slot = slot_of(entry);
 
-	if (likely((geometry->type == ESTATE_U64 || geometry->type == ESTATE_I64) &&
-		   !entry->table->persist)) {
-		add_words(entry, &slot, deltas, key_words);
-		return 0;
-	}
 	slot_load(entry->table, &slot, value);
 	merge_add(geometry->type, value, deltas, geometry->value_count);
 	return publish(entry, &slot, geometry->value_size, value, key_words);
 }
 
-int estate_entry_add(struct estate_entry *entry, const void *deltas)
+static int add_any(struct estate_entry *entry, const void *deltas)
 {
-	const struct geometry *geometry;
+	const struct geometry *geometry = &entry->table->geometry;
 	uint32_t block;
-	uint32_t word;
-	int error = check(entry, deltas);
+	struct hold hold;
+	int error;
 
-	if (error)
-		return error;
-	geometry = &entry->table->geometry;
 	if (unlikely(geometry->type == ESTATE_OPAQUE))
 		return table_refuse_opaque(entry->table);
 	block = write_take(entry->table);
-	error = lock_entry(entry, &word);
+	error = lock_entry(entry, &hold);
 	if (unlikely(error)) {
 		write_give_back(entry->table, block);
 		return error;
@@ -228,17 +192,75 @@ int estate_entry_add(struct estate_entry *entry, const void *deltas)
 	} else {
 		struct write_deltas all = { 0, geometry->value_count, deltas };
 
-		error = change_by_key(entry, &word, block, write_add, &all);
+		error = change_by_key(entry, &hold, block, write_add, &all);
 	}
-	sidecar_unlock(entry->lock, word);
+	unlock_entry(entry, hold);
 	return error;
+}
+
+/*
+ * The per-packet counter: from the current copy to the older one in a single pass.
+ * All that it waits for is what the last add of the same entry stored.
+ */
+ENTRY_INLINE int add_whole(struct estate_entry *entry, const void *deltas, uint32_t key_words,
+			   uint32_t value_words, int alone)
+{
+	struct estate_table *table = entry->table;
+	struct whole_target target = { .tag = entry->sidecar, .slot = entry->slot_number };
+	uint64_t words[WHOLE_VALUE_WORDS];
+
+	target.lock = entry->lock;
+	if (unlikely(!whole_lock(table, &target, alone)))
+		return 1;
+	if (unlikely(shared_load32(target.lock) / SIDECAR_GENERATION != entry->generation))
+		goto not_it;
+	/* Of a key that may be shorter than the table's. */
+	if (unlikely(!whole_aim(&target, entry->slot, key_words, value_words)))
+		goto not_it;
+	whole_add(words, &target, deltas, key_words, value_words);
+	whole_publish(table, entry->key_crc, &target, words, key_words, value_words, alone);
+	return 0;
+not_it:
+	whole_unlock(&target, alone);
+	return 1;
+}
+
+#define ADD(name, key_words, value_words, alone, otherwise)                           \
+	static WRITE_APART int name(struct estate_entry *entry, const void *deltas)   \
+	{                                                                             \
+		if (likely(!add_whole(entry, deltas, key_words, value_words, alone))) \
+			return 0;                                                     \
+		return otherwise(entry, deltas);                                      \
+	}
+#define ADDS(key_words, value_words)                                                    \
+	ADD(add_locked_##key_words##_##value_words, key_words, value_words, 0, add_any) \
+	ADD(add_##key_words##_##value_words, key_words, value_words, 1,                 \
+	    add_locked_##key_words##_##value_words)
+WHOLE_SHAPES(ADDS)
+
+table_entry_add_fn *handle_choose_add(const struct estate_table *table, int any)
+{
+	static table_entry_add_fn *const adds[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] =
+		WHOLE_ARRAY(add);
+
+	return any ? add_any
+		   : adds[table->geometry.key_size / 8 - 1][table->geometry.value_size / 8 - 1];
+}
+
+int estate_entry_add(struct estate_entry *entry, const void *deltas)
+{
+	int error = check(entry, deltas);
+
+	if (unlikely(error))
+		return error;
+	return entry->table->entry_add(entry, deltas);
 }
 
 int estate_entry_put(struct estate_entry *entry, const void *value, size_t value_length)
 {
 	uint64_t words[GEOMETRY_INLINE_MAX / 8];
 	uint32_t block;
-	uint32_t word;
+	struct hold hold;
 	int error = check(entry, value);
 
 	if (error)
@@ -246,7 +268,7 @@ int estate_entry_put(struct estate_entry *entry, const void *value, size_t value
 	if (!table_length_suits(&entry->table->geometry, value_length))
 		return table_refuse_length(entry->table, value_length);
 	block = write_take(entry->table);
-	error = lock_entry(entry, &word);
+	error = lock_entry(entry, &hold);
 	if (error) {
 		write_give_back(entry->table, block);
 		return error;
@@ -261,9 +283,9 @@ int estate_entry_put(struct estate_entry *entry, const void *value, size_t value
 	} else {
 		struct write_bytes bytes = { value, value_length };
 
-		error = change_by_key(entry, &word, block, write_put, &bytes);
+		error = change_by_key(entry, &hold, block, write_put, &bytes);
 	}
-	sidecar_unlock(entry->lock, word);
+	unlock_entry(entry, hold);
 	return error;
 }
 
@@ -271,14 +293,14 @@ int estate_entry_put(struct estate_entry *entry, const void *value, size_t value
 static int get_locked(struct estate_entry *entry, void *value, size_t value_size,
 		      size_t *value_length)
 {
-	uint32_t word;
-	int error = lock_entry(entry, &word);
+	struct hold hold;
+	int error = lock_entry(entry, &hold);
 
 	if (error)
 		return error;
 	error = table_get_slot(entry->table, entry->key_crc, entry->slot_number, value, value_size,
 			       value_length);
-	sidecar_unlock(entry->lock, word);
+	unlock_entry(entry, hold);
 	if (error == -EBADMSG)
 		error_set(error,
 			  "table %s: an entry of this instance's own region is damaged: something "

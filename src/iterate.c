@@ -54,7 +54,7 @@ static enum entry_state load_locked(const struct estate_table *table, uint32_t s
 	uint64_t key[ESTATE_KEY_MAX / 8] = { 0 };
 	uint32_t length = META_KEY_LENGTH((uint32_t)(entry_load_check(copy) >> 32));
 	uint32_t *lock;
-	uint32_t word;
+	struct hold hold;
 	enum entry_state state;
 
 	if (length < 1 || length > table->geometry.key_size)
@@ -62,9 +62,9 @@ static enum entry_state load_locked(const struct estate_table *table, uint32_t s
 	shared_load_words(key, entry_words_const(copy), table->geometry.key_room / 8);
 	lock = table->locks +
 	       geometry_home(&table->geometry, entry_hash(&table->geometry, key, length));
-	word = sidecar_lock(lock);
+	hold = lock_take(table->bias, lock);
 	state = load(table, slot, visit);
-	sidecar_unlock(lock, word);
+	lock_give(lock, hold);
 	return state;
 }
 

@@ -142,13 +142,13 @@ static int get_locked(const struct estate_table *table, const struct entry_key *
 	uint64_t home = geometry_home(&table->geometry, key->hash);
 	uint32_t *lock = table->locks + home;
 	struct found found;
-	uint32_t word = sidecar_lock(lock);
+	struct hold hold = lock_take(table->bias, lock);
 	enum entry_state state = find(table, key, &found, table->geometry.key_room / 8);
 	int error = -ENOENT;
 
 	if (state == ENTRY_LIVE)
 		error = deliver(table, &found, value, value_size, value_length);
-	sidecar_unlock(lock, word);
+	lock_give(lock, hold);
 	if (state == ENTRY_TORN || error == -EBADMSG)
 		return error_set(-EBADMSG,
 				 "table %s: an entry of this instance's own region is "

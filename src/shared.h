@@ -124,6 +124,13 @@ static inline __attribute__((always_inline)) void shared_store_few(void *to, con
 /* What is checked and used from here on is the copy in @object: nothing is loaded anew. */
 #define SHARED_COPIED(object) __asm__ volatile("" : "+m"(object))
 
+/* The same for a pair in a register. */
+#if defined(__x86_64__)
+#define SHARED_HELD(pair) __asm__("" : "+x"(pair))
+#else
+#define SHARED_HELD(pair) __asm__("" : "+m"(pair))
+#endif
+
 static inline void shared_pause(void)
 {
 #if defined(__x86_64__)

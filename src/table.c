@@ -8,10 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Of all tags, then all locks. */
+/* All of what is private: the bias, then all tags, then all locks. */
 static size_t sidecar_bytes(const struct geometry *geometry)
 {
-	return geometry->slots * sizeof(uint16_t) + (geometry->homes + 1) * sizeof(uint32_t);
+	return sizeof(struct bias) + geometry->slots * sizeof(uint16_t) +
+	       (geometry->homes + 1) * sizeof(uint32_t);
 }
 
 int table_init(struct estate_table *table, const struct geometry *geometry, uint32_t salt,
@@ -29,16 +30,18 @@ int table_init(struct estate_table *table, const struct geometry *geometry, uint
 	if (!buckets)
 		return 0;
 	table->sidecar_bytes = sidecar_bytes(geometry);
-	table->tags = mapping_private(table->sidecar_bytes);
-	if (!table->tags)
+	table->bias = mapping_private(table->sidecar_bytes);
+	if (!table->bias)
 		return error_set(-ENOMEM, "table %s: no memory for its sidecar of %zu bytes",
 				 table->name, table->sidecar_bytes);
 	error = extent_pool_init(&table->extents, geometry, buckets);
 	if (error) {
-		mapping_free(table->tags, table->sidecar_bytes);
+		mapping_free(table->bias, table->sidecar_bytes);
 		return error_set(error, "table %s: no memory for the list of its %llu blocks",
 				 table->name, (unsigned long long)geometry->blocks);
 	}
+	bias_init(table->bias);
+	table->tags = (uint16_t *)(table->bias + 1);
 	table->locks = (uint32_t *)(table->tags + geometry->slots);
 	table->sidecar_bytes += geometry->blocks * sizeof(uint32_t);
 	table->buckets = buckets;
@@ -51,7 +54,7 @@ void table_destroy(struct estate_table *table)
 	if (!table->buckets)
 		return;
 	free(table->dirty);
-	mapping_free(table->tags, sidecar_bytes(&table->geometry));
+	mapping_free(table->bias, sidecar_bytes(&table->geometry));
 	extent_pool_destroy(&table->extents);
 }
 

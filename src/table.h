@@ -7,6 +7,7 @@
 #include "entry.h"
 #include "extent.h"
 #include "geometry.h"
+#include "lock.h"
 #include "sidecar.h"
 
 #include <estate/table.h>
@@ -22,6 +23,7 @@ typedef int table_get_batch_fn(const struct estate_table *table, unsigned int co
 			       size_t value_size, int *status);
 typedef int table_put_fn(struct estate_table *table, const void *key, size_t key_length,
 			 const void *value, size_t value_length);
+typedef int table_entry_add_fn(struct estate_entry *entry, const void *deltas);
 typedef int table_add_fn(struct estate_table *table, const void *key, size_t key_length,
 			 const void *deltas);
 
@@ -38,12 +40,14 @@ struct estate_table {
 	table_get_batch_fn *get_batch; /* of at most TABLE_BATCH keys */
 	table_put_fn *put;
 	table_add_fn *add;
+	table_entry_add_fn *entry_add;
 	struct geometry geometry;
 	uint32_t salt;
 	unsigned char *buckets; /* in the region; NULL: an observer's table has none */
 	unsigned char *copies; /* of the first slot */
 	uint16_t *tags; /* one per slot; see sidecar.h */
 	uint32_t *locks; /* one per bucket */
+	struct bias *bias; /* whether they are needed */
 	size_t sidecar_bytes;
 	struct clock *clock;
 	uint64_t *directory_entries; /* the count of entries that others see */

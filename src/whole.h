@@ -58,12 +58,11 @@ ENTRY_INLINE struct layout_copy *whole_copy(const struct estate_table *table, ui
 ENTRY_INLINE int whole_find(const struct estate_table *table, uint64_t hash, uint64_t home,
 			    uint32_t *slot)
 {
-	unsigned int match =
-		sidecar_match(sidecar_load(table_tags(table, home)), sidecar_fingerprint(hash));
+	int first = sidecar_find(table_tags(table, home), hash);
 
-	if (unlikely(!match))
+	if (unlikely(first < 0))
 		return 0;
-	*slot = (uint32_t)(home * LAYOUT_SLOTS) + sidecar_first(match);
+	*slot = (uint32_t)(home * LAYOUT_SLOTS) + (uint32_t)first;
 	return 1;
 }
 

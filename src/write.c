@@ -5,7 +5,6 @@
 #include "error.h"
 #include "merge.h"
 #include "slot.h"
-#include "whole.h"
 
 #include <errno.h>
 #include <string.h>
@@ -94,8 +93,8 @@ void write_claimed(struct estate_table *table, struct write_target *target)
 	if (likely(!target->far))
 		return;
 	chain_push(table, target->home, target->slot.number);
-	target->lock |= SIDECAR_CHAIN;
-	__atomic_store_n(table->locks + target->home, target->lock | SIDECAR_LOCKED,
+	target->hold.word |= SIDECAR_CHAIN;
+	__atomic_store_n(table->locks + target->home, target->hold.word | SIDECAR_LOCKED,
 			 __ATOMIC_RELEASE);
 }
 
@@ -129,13 +128,13 @@ ENTRY_INLINE void lock_key(struct estate_table *table, const struct entry_key *k
 	target->reserved = 0;
 	target->claimed = 0;
 	target->stamp = 0;
-	target->lock = sidecar_lock(table->locks + target->home);
+	target->hold = lock_take(table->bias, table->locks + target->home);
 	target->found = slot_find(table, key, target->home, &target->slot, key_words);
 }
 
 static inline void unlock_key(struct estate_table *table, const struct write_target *target)
 {
-	sidecar_unlock(table->locks + target->home, target->lock);
+	lock_give(table->locks + target->home, target->hold);
 }
 
 /*
@@ -314,10 +313,8 @@ ENTRY_INLINE int put(struct estate_table *table, const struct entry_key *key, co
 	return error;
 }
 
-/* Of any table; out of line, for its many registers. */
-static __attribute__((noinline)) int put_any(struct estate_table *table, const void *key,
-					     size_t key_length, const void *value,
-					     size_t value_length)
+int write_put_any(struct estate_table *table, const void *key, size_t key_length, const void *value,
+		  size_t value_length)
 {
 	struct entry_key ready;
 	int error = table_check(table, key, key_length);
@@ -331,105 +328,6 @@ static __attribute__((noinline)) int put_any(struct estate_table *table, const v
 	table_key(table, key, key_length, &ready);
 	return put(table, &ready, value, value_length, table->geometry.key_room / 8);
 }
-
-/* A whole value that is there already, its key's lock taken. */
-struct whole_target {
-	uint16_t *tag;
-	uint32_t *lock;
-	uint32_t word; /* to unlock with */
-	uint32_t tagged;
-	uint32_t slot;
-	const struct layout_copy *from; /* the current copy */
-	struct layout_copy *to; /* the older one */
-};
-
-/* Find and lock @key; 0, with nothing locked, if it is not as in the common case. */
-ENTRY_INLINE int whole_lock(struct estate_table *table, const struct entry_key *key,
-			    struct whole_target *target, uint32_t key_words, uint32_t value_words)
-{
-	uint64_t home = geometry_home(&table->geometry, key->hash);
-	const uint64_t *words;
-	unsigned char *copies;
-	size_t current;
-
-	if (unlikely(!whole_find(table, key->hash, home, &target->slot)))
-		return 0;
-	copies = (unsigned char *)whole_copy(table, target->slot, 0, key_words, value_words);
-	/* Before the lock, as in prefetch_match(). */
-	__builtin_prefetch(copies, 1);
-	__builtin_prefetch(copies + 2 * WHOLE_SIZE(key_words, value_words) - 1, 1);
-	/* Those of multiples of 16 bytes are never in three lines. */
-	if (WHOLE_SIZE(key_words, value_words) % 16)
-		__builtin_prefetch(copies + WHOLE_SIZE(key_words, value_words), 1);
-	target->tag = table->tags + target->slot;
-	target->lock = table->locks + home;
-	if (unlikely(!sidecar_try_lock(target->lock, &target->word)))
-		return 0;
-	target->tagged = tag_load(target->tag);
-	current = tag_current(target->tagged) * WHOLE_SIZE(key_words, value_words);
-	target->from = (struct layout_copy *)(copies + current);
-	target->to = (struct layout_copy *)(copies + WHOLE_SIZE(key_words, value_words) - current);
-	words = entry_words_const(target->from);
-	/* Live in the current copy, under its lock: this is the key's slot, and will be. */
-	if (likely(shared_load32(&target->from->meta) == WHOLE_META(key_words, value_words)) &&
-	    likely(shared_load(words) == key->words[0]) &&
-	    likely(key_words < 2 || shared_load(words + 1) == key->words[1]))
-		return 1;
-	sidecar_unlock(target->lock, target->word);
-	return 0;
-}
-
-/* Write the next version, @value, and unlock. */
-ENTRY_INLINE void whole_publish(struct estate_table *table, const struct entry_key *key,
-				const struct whole_target *target, const uint64_t *value,
-				uint32_t key_words, uint32_t value_words)
-{
-	const uint32_t meta = WHOLE_META(key_words, value_words);
-	uint64_t stamp = clock_stamp(table->clock, shared_load(&target->from->stamp));
-	uint64_t *words = entry_words(target->to);
-	uint64_t crc = whole_crc(entry_crc_header(key->crc, target->slot, meta, stamp), value,
-				 value_words);
-
-	shared_store(&target->to->stamp, stamp);
-	shared_store32(&target->to->crc, (uint32_t)crc);
-	shared_store32(&target->to->meta, meta);
-	shared_store(words, key->words[0]);
-	if (key_words > 1)
-		shared_store(words + 1, key->words[1]);
-	shared_store_few(words + key_words, value, value_words);
-	tag_store(target->tag, (uint16_t)(target->tagged ^ TAG_CURRENT));
-	slot_soil(table, target->slot);
-	sidecar_unlock(target->lock, target->word);
-}
-
-ENTRY_INLINE int put_whole(struct estate_table *table, const void *key, size_t key_length,
-			   const void *value, size_t value_length, uint32_t key_words,
-			   uint32_t value_words)
-{
-	uint64_t words[WHOLE_VALUE_WORDS];
-	struct whole_target target;
-	struct entry_key ready;
-
-	if (unlikely(!key || key_length != key_words * 8 || !value ||
-		     value_length != value_words * 8))
-		return put_any(table, key, key_length, value, value_length);
-	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
-	if (unlikely(!whole_lock(table, &ready, &target, key_words, value_words)))
-		return put_any(table, key, key_words * 8, value, value_words * 8);
-	memcpy(words, value, value_words * 8);
-	whole_publish(table, &ready, &target, words, key_words, value_words);
-	return 0;
-}
-
-#define PUT_WHOLE(key_words, value_words)                                                       \
-	static int put_##key_words##_##value_words(struct estate_table *table, const void *key, \
-						   size_t key_length, const void *value,        \
-						   size_t value_length)                         \
-	{                                                                                       \
-		return put_whole(table, key, key_length, value, value_length, key_words,        \
-				 value_words);                                                  \
-	}
-WHOLE_SHAPES(PUT_WHOLE)
 
 int estate_put(struct estate_table *table, const void *key, size_t key_length, const void *value,
 	       size_t value_length)
@@ -525,60 +423,10 @@ int estate_add_fields(struct estate_table *table, const void *key, size_t key_le
 			       1);
 }
 
-static int add_any(struct estate_table *table, const void *key, size_t key_length,
-		   const void *deltas)
+int write_add_any(struct estate_table *table, const void *key, size_t key_length,
+		  const void *deltas)
 {
 	return estate_add_fields(table, key, key_length, 0, table->geometry.value_count, deltas);
-}
-
-/* Of 64-bit integers. */
-ENTRY_INLINE int add_whole(struct estate_table *table, const void *key, size_t key_length,
-			   const void *deltas, uint32_t key_words, uint32_t value_words)
-{
-	uint64_t words[WHOLE_VALUE_WORDS];
-	struct whole_target target;
-	struct entry_key ready;
-	const uint64_t *old;
-
-	if (unlikely(!key || key_length != key_words * 8 || !deltas))
-		return add_any(table, key, key_length, deltas);
-	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
-	if (unlikely(!whole_lock(table, &ready, &target, key_words, value_words)))
-		return add_any(table, key, key_words * 8, deltas);
-	memcpy(words, deltas, value_words * 8);
-	old = entry_words_const(target.from) + key_words;
-	words[0] += shared_load(old);
-	if (value_words > 1)
-		words[1] += shared_load(old + 1);
-	if (value_words > 2)
-		words[2] += shared_load(old + 2);
-	if (value_words > 3)
-		words[3] += shared_load(old + 3);
-	whole_publish(table, &ready, &target, words, key_words, value_words);
-	return 0;
-}
-
-#define ADD_WHOLE(key_words, value_words)                                                       \
-	static int add_##key_words##_##value_words(struct estate_table *table, const void *key, \
-						   size_t key_length, const void *deltas)       \
-	{                                                                                       \
-		return add_whole(table, key, key_length, deltas, key_words, value_words);       \
-	}
-WHOLE_SHAPES(ADD_WHOLE)
-
-void table_choose_writes(struct estate_table *table, int any)
-{
-	static table_put_fn *const puts[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] = WHOLE_ARRAY(put);
-	static table_add_fn *const adds[WHOLE_KEY_WORDS][WHOLE_VALUE_WORDS] = WHOLE_ARRAY(add);
-	enum estate_type type = table->geometry.type;
-	uint32_t key_words = table->geometry.key_size / 8;
-	uint32_t value_words = table->geometry.value_size / 8;
-
-	any |= table->persist != NULL;
-	table->put = any ? put_any : puts[key_words - 1][value_words - 1];
-	table->add = any || (type != ESTATE_U64 && type != ESTATE_I64)
-			     ? add_any
-			     : adds[key_words - 1][value_words - 1];
 }
 
 int estate_add(struct estate_table *table, const void *key, size_t key_length, const void *deltas)
@@ -709,14 +557,14 @@ int estate_delete(struct estate_table *table, const void *key, size_t key_length
 	clock_raise(table->clock, shared_load(&gone->stamp));
 	if (table->geometry.blocks)
 		extent_free(&table->extents, (uint32_t)extent.block);
-	if (target.lock & SIDECAR_CHAIN) {
+	if (target.hold.word & SIDECAR_CHAIN) {
 		chain_remove(table, target.home, target.slot.number);
 		if (chain_first(table, target.home) == NO_SLOT)
-			target.lock &= ~SIDECAR_CHAIN;
+			target.hold.word &= ~SIDECAR_CHAIN;
 	}
 	/* Unlinked, then the generation, then free: readers of chains rely on it (read.c). */
-	target.lock += SIDECAR_GENERATION;
-	__atomic_store_n(table->locks + target.home, target.lock | SIDECAR_LOCKED,
+	target.hold.word += SIDECAR_GENERATION;
+	__atomic_store_n(table->locks + target.home, target.hold.word | SIDECAR_LOCKED,
 			 __ATOMIC_RELEASE);
 	tag_free(target.slot.tag);
 	release_entry(table);

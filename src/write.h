@@ -16,7 +16,7 @@ typedef int change_fn(const struct estate_table *table, void *value, size_t *len
 struct write_target {
 	const struct entry_key *key;
 	uint64_t home;
-	uint32_t lock; /* the word to unlock the home with */
+	struct hold hold; /* of the home's lock */
 	uint32_t block; /* of a table with extents: for the new value; see write_take() */
 	int found;
 	int reserved; /* a new entry is counted already */
@@ -65,6 +65,15 @@ int write_change(struct estate_table *table, struct write_target *target, change
 /* Count @count entries that are to come; 0, or -ENOSPC with a sentence. And back. */
 int write_reserve(struct estate_table *table, uint64_t count);
 void write_unreserve(struct estate_table *table, uint64_t count);
+
+/* Of any table, for what the calls of certain shapes leave to them. */
+int write_put_any(struct estate_table *table, const void *key, size_t key_length, const void *value,
+		  size_t value_length);
+int write_add_any(struct estate_table *table, const void *key, size_t key_length,
+		  const void *deltas);
+
+/* estate_entry_add() for the table's shape, or for @any. */
+table_entry_add_fn *handle_choose_add(const struct estate_table *table, int any);
 
 /* A change_fn: replace the value by a struct write_bytes. */
 struct write_bytes {

@@ -79,13 +79,15 @@ static void put_together(struct estate_table *table, struct pending *group, unsi
 	struct pending *order[TABLE_BATCH];
 	uint32_t slots[TABLE_BATCH];
 	unsigned int ready = 0;
+	uint8_t *busy;
 	int error = 0;
 
 	for (unsigned int i = 0; i < count; i++)
 		order[i] = &group[i];
 	sort(order, count);
+	busy = bias_enter(table->bias);
 	for (unsigned int i = 0; i < count; i++)
-		order[i]->target.lock = sidecar_lock(table->locks + order[i]->target.home);
+		order[i]->target.hold = lock_join(busy, table->locks + order[i]->target.home);
 	for (unsigned int i = 0; i < count; i++) {
 		prepare(table, &group[i], values + group[i].index * length, length);
 		if (group[i].status)
@@ -97,8 +99,9 @@ static void put_together(struct estate_table *table, struct pending *group, unsi
 		error = table->persist(table, ready, slots, copies);
 	for (unsigned int i = 0; i < count; i++) {
 		publish(table, &group[i], error);
-		sidecar_unlock(table->locks + group[i].target.home, group[i].target.lock);
+		lock_part(table->locks + group[i].target.home, group[i].target.hold);
 	}
+	lock_end(busy);
 }
 
 static int has_home(const struct pending *group, unsigned int count, uint64_t home)

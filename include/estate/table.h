@@ -408,8 +408,8 @@ ESTATE_API int estate_fold(struct estate_table *table, const void *key, size_t k
  * @size: the most that @length may become
  * @arg: as given
  *
- * Runs under the lock of the key's bucket: it must be short and must not call
- * the library.
+ * Runs under the lock of the key's bucket, or of the table: it must be short, must
+ * not call the library, and not wait for a thread that does.
  *
  * Return: 0 to write the value, anything negative to leave the entry as it was.
  */
