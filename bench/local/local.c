@@ -63,6 +63,7 @@ struct work {
 	enum driver_content content;
 	size_t entries;
 	uint64_t random;
+	uint64_t (*keys)[KEY_BYTES / 8]; /* of the next operations */
 	uint64_t failures; /* operations that failed, and values that were torn */
 	uint64_t done;
 	int stop;
@@ -75,85 +76,81 @@ struct result {
 
 static const uint64_t deltas[COUNTERS] = { 1, 64 };
 
+/* Keys are drawn before they are timed. */
+static void draw(void *arg, size_t operations)
+{
+	struct work *work = arg;
+
+	for (size_t i = 0; i < operations; i++)
+		workload_key(workload_pick(&work->random, work->entries), work->keys[i]);
+}
+
 /* Little else than the call is in these loops, since it delays what overlaps with the next one. */
 static void get_values(struct work *work, size_t operations)
 {
 	const struct work w = *work;
-	uint64_t random = w.random, failures = 0;
+	uint64_t failures = 0;
 
 	for (size_t i = 0; i < operations; i++) {
-		uint64_t key[KEY_BYTES / 8], value[VALUE_BYTES / 8];
+		uint64_t value[VALUE_BYTES / 8];
 
-		workload_key(workload_pick(&random, w.entries), key);
-		failures += w.driver->get(w.table, key, value) || workload_value_torn(value);
+		failures += w.driver->get(w.table, w.keys[i], value) || workload_value_torn(value);
 	}
-	work->random = random;
 	work->failures += failures;
 }
 
 static void get_counters(struct work *work, size_t operations)
 {
 	const struct work w = *work;
-	uint64_t random = w.random, failures = 0;
+	uint64_t failures = 0;
 
 	for (size_t i = 0; i < operations; i++) {
-		uint64_t key[KEY_BYTES / 8], value[COUNTERS];
+		uint64_t value[COUNTERS];
 
-		workload_key(workload_pick(&random, w.entries), key);
-		failures += w.driver->get(w.table, key, value) || value[1] != value[0] * deltas[1];
+		failures += w.driver->get(w.table, w.keys[i], value) ||
+			    value[1] != value[0] * deltas[1];
 	}
-	work->random = random;
 	work->failures += failures;
 }
 
 static void put(struct work *work, size_t operations)
 {
 	const struct work w = *work;
-	uint64_t random = w.random, failures = 0;
+	uint64_t failures = 0;
 
 	for (size_t i = 0; i < operations; i++) {
-		uint64_t key[KEY_BYTES / 8], value[VALUE_BYTES / 8];
+		uint64_t value[VALUE_BYTES / 8];
 
-		workload_key(workload_pick(&random, w.entries), key);
-		workload_value(random, value);
-		failures += !!w.driver->put(w.table, key, value);
+		workload_value(w.random + i, value);
+		failures += !!w.driver->put(w.table, w.keys[i], value);
 	}
-	work->random = random;
 	work->failures += failures;
 }
 
 static void add(struct work *work, size_t operations)
 {
 	const struct work w = *work;
-	uint64_t random = w.random, failures = 0;
+	uint64_t failures = 0;
 
-	for (size_t i = 0; i < operations; i++) {
-		uint64_t key[KEY_BYTES / 8];
-
-		workload_key(workload_pick(&random, w.entries), key);
-		failures += !!w.driver->add(w.table, key, deltas);
-	}
-	work->random = random;
+	for (size_t i = 0; i < operations; i++)
+		failures += !!w.driver->add(w.table, w.keys[i], deltas);
 	work->failures += failures;
 }
 
 static void get_batch(struct work *work, size_t operations)
 {
-	uint64_t keys[BATCH][KEY_BYTES / 8], values[BATCH][VALUE_BYTES / 8];
+	uint64_t values[BATCH][VALUE_BYTES / 8];
 	const void *pointers[BATCH];
 	const struct work w = *work;
-	uint64_t random = w.random, failures = 0;
+	uint64_t failures = 0;
 
-	for (unsigned int i = 0; i < BATCH; i++)
-		pointers[i] = keys[i];
 	for (size_t done = 0; done < operations; done += BATCH) {
 		for (unsigned int i = 0; i < BATCH; i++)
-			workload_key(workload_pick(&random, w.entries), keys[i]);
+			pointers[i] = w.keys[done + i];
 		failures += BATCH - w.driver->get_batch(w.table, pointers, values);
 		for (unsigned int i = 0; i < BATCH; i++)
 			failures += (uint64_t)workload_value_torn(values[i]);
 	}
-	work->random = random;
 	work->failures += failures;
 }
 
@@ -187,8 +184,10 @@ static void *beside(void *arg)
 
 	measure_pin(1);
 	work->driver->thread_begin();
-	while (!__atomic_load_n(&work->stop, __ATOMIC_RELAXED))
+	while (!__atomic_load_n(&work->stop, __ATOMIC_RELAXED)) {
+		draw(work, STOP_CHECKED);
 		run(work, STOP_CHECKED);
+	}
 	work->driver->thread_end();
 	return NULL;
 }
@@ -197,6 +196,8 @@ static void *beside(void *arg)
 static double turn(const struct driver *driver, void *table, enum operation operation,
 		   const struct options *options, size_t round)
 {
+	static uint64_t keys[CHUNK][KEY_BYTES / 8];
+	static uint64_t other_keys[STOP_CHECKED][KEY_BYTES / 8];
 	struct work mine = {
 		.driver = driver,
 		.table = table,
@@ -204,6 +205,7 @@ static double turn(const struct driver *driver, void *table, enum operation oper
 		.content = kinds[operation].content,
 		.entries = options->entries,
 		.random = workload_mix(2 * round + 1),
+		.keys = keys,
 	};
 	struct work other = mine;
 	pthread_t thread;
@@ -211,12 +213,13 @@ static double turn(const struct driver *driver, void *table, enum operation oper
 
 	other.operation = kinds[operation].beside;
 	other.random = workload_mix(2 * round + 2);
+	other.keys = other_keys;
 	if (!options->alone && pthread_create(&thread, NULL, beside, &other)) {
 		perror("pthread_create");
 		return -1;
 	}
-	run(&mine, CHUNK * CHUNKS / 8); /* warm up */
-	ns = measure_ns(run, &mine, CHUNK, CHUNKS);
+	measure_prepared_ns(draw, run, &mine, CHUNK, CHUNKS / 8); /* warm up */
+	ns = measure_prepared_ns(draw, run, &mine, CHUNK, CHUNKS);
 	if (!options->alone) {
 		__atomic_store_n(&other.stop, 1, __ATOMIC_RELAXED);
 		pthread_join(thread, NULL);

@@ -84,8 +84,9 @@ int measure_memory(struct measure_memory *memory)
 	return 0;
 }
 
-double measure_ns(void (*run)(void *arg, size_t operations), void *arg, size_t operations,
-		  size_t chunks)
+double measure_prepared_ns(void (*prepare)(void *arg, size_t operations),
+			   void (*run)(void *arg, size_t operations), void *arg, size_t operations,
+			   size_t chunks)
 {
 	double times[CHUNKS_MAX];
 
@@ -94,10 +95,19 @@ double measure_ns(void (*run)(void *arg, size_t operations), void *arg, size_t o
 	if (chunks > CHUNKS_MAX)
 		chunks = CHUNKS_MAX;
 	for (size_t i = 0; i < chunks; i++) {
-		uint64_t start = measure_now_ns();
+		uint64_t start;
 
+		if (prepare)
+			prepare(arg, operations);
+		start = measure_now_ns();
 		run(arg, operations);
 		times[i] = (double)(measure_now_ns() - start) / (double)operations;
 	}
 	return measure_figure(times, chunks).median;
+}
+
+double measure_ns(void (*run)(void *arg, size_t operations), void *arg, size_t operations,
+		  size_t chunks)
+{
+	return measure_prepared_ns(NULL, run, arg, operations, chunks);
 }

@@ -46,4 +46,9 @@ int measure_memory(struct measure_memory *memory);
 double measure_ns(void (*run)(void *arg, size_t operations), void *arg, size_t operations,
 		  size_t chunks);
 
+/* The same, with something to be done before each chunk that is not to be timed. */
+double measure_prepared_ns(void (*prepare)(void *arg, size_t operations),
+			   void (*run)(void *arg, size_t operations), void *arg, size_t operations,
+			   size_t chunks);
+
 #endif
