@@ -3,16 +3,15 @@
 
 #include "error.h"
 #include "judge.h"
+#include "parallel.h"
 #include "slot.h"
 #include "stored.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define THREADS_MAX 16
+#define BUCKETS_AHEAD 2
 #define BUCKETS_MIN 4096 /* per thread: for less, starting one is not worth it */
 
 /* A slot whose key found its two buckets full. */
@@ -28,7 +27,6 @@ struct part {
 	uint64_t *used; /* a bit for each block of all parts */
 	uint64_t first; /* bucket */
 	uint64_t end;
-	pthread_t thread;
 
 	uint64_t entries;
 	uint64_t bytes;
@@ -104,6 +102,13 @@ static int keep_torn(struct part *part, uint32_t slot, struct layout_copy *copy)
 	return 0;
 }
 
+/* Few: a call of memcpy() would take longer. */
+static inline void copy_words(uint64_t *to, const uint64_t *from, size_t words)
+{
+	for (size_t i = 0; i < words; i++)
+		to[i] = from[i];
+}
+
 static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 {
 	struct mirror *mirror = part->mirror;
@@ -141,8 +146,9 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 	}
 	hash = entry_hash(geometry, copy.key, META_KEY_LENGTH(copy.meta));
 	home = geometry_home(geometry, hash);
-	memcpy(table_copy(table, slot, which), mirror_copy(mirror, slot, which),
-	       stored_bytes(geometry, copy.meta));
+	copy_words((uint64_t *)table_copy(table, slot, which),
+		   (const uint64_t *)mirror_copy(mirror, slot, which),
+		   stored_bytes(geometry, copy.meta) / 8);
 	tag_store(table->tags + slot,
 		  (uint16_t)(sidecar_fingerprint(hash) | (which ? TAG_CURRENT : 0)));
 	part->entries++;
@@ -150,44 +156,34 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 		part->error = -ENOMEM;
 }
 
+/* What is read next, and where it goes: lines are left out, so the CPU does not see that they follow each other. */
+static void fetch_ahead(const struct part *part, uint64_t bucket)
+{
+	const struct estate_table *table = part->mirror->table;
+	uint32_t slot = (uint32_t)(bucket * LAYOUT_SLOTS);
+	const char *from = (const char *)mirror_copy(part->mirror, slot, 0);
+	const char *to = (const char *)table_copy(table, slot, 0);
+
+	if (bucket >= part->end)
+		return;
+	for (size_t at = 0; at < table->geometry.bucket_size - sizeof(struct layout_bucket);
+	     at += 64) {
+		__builtin_prefetch(from + at);
+		__builtin_prefetch(to + at, 1);
+	}
+}
+
 static void *run_part(void *arg)
 {
 	struct part *part = arg;
 
-	for (uint64_t bucket = part->first; bucket < part->end && !part->error; bucket++)
+	for (uint64_t bucket = part->first; bucket < part->end && !part->error; bucket++) {
+		fetch_ahead(part, bucket + BUCKETS_AHEAD);
 		for (unsigned int i = 0; i < LAYOUT_SLOTS; i++)
 			take_slot(part, bucket, (uint32_t)(bucket * LAYOUT_SLOTS) + i);
+	}
 	part->bytes += (part->end - part->first) * part->mirror->table->geometry.bucket_size;
 	return NULL;
-}
-
-static unsigned int choose_threads(uint64_t buckets)
-{
-	cpu_set_t cpus;
-	unsigned int threads = 1;
-
-	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
-		threads = (unsigned int)CPU_COUNT(&cpus);
-	if (threads > THREADS_MAX)
-		threads = THREADS_MAX;
-	if (threads > buckets / BUCKETS_MIN)
-		threads = (unsigned int)(buckets / BUCKETS_MIN);
-	return threads ? threads : 1;
-}
-
-static void run_parts(struct part *parts, unsigned int count)
-{
-	for (unsigned int i = 1; i < count; i++)
-		if (pthread_create(&parts[i].thread, NULL, run_part, &parts[i]))
-			parts[i].thread = 0;
-	run_part(&parts[0]);
-	for (unsigned int i = 1; i < count; i++) {
-		/* There was no thread for it. */
-		if (!parts[i].thread)
-			run_part(&parts[i]);
-		else
-			pthread_join(parts[i].thread, NULL);
-	}
 }
 
 static const struct layout_copy *shown(const struct estate_table *table, uint32_t slot)
@@ -330,7 +326,7 @@ static int finish(struct mirror *mirror, const struct part *parts, unsigned int 
 		extent_pool_reserve(&table->extents, used);
 	}
 	error = clear_torn(mirror, parts, count);
-	if (!error)
+	if (!error && parts[0].crashed)
 		error = drop_doubles(mirror);
 	for (unsigned int i = 0; i < count && !error; i++)
 		error = chain_far(mirror, &parts[i]);
@@ -346,8 +342,8 @@ int recovery_run(struct mirror *mirror, int crashed, struct estate_recovery *rep
 {
 	const struct geometry *geometry = &mirror->table->geometry;
 	uint64_t buckets = geometry->slots / LAYOUT_SLOTS;
-	unsigned int threads = choose_threads(buckets);
-	struct part parts[THREADS_MAX];
+	unsigned int threads = parallel_threads(buckets, BUCKETS_MIN);
+	struct part parts[PARALLEL_MAX];
 	uint64_t *used = calloc(geometry->blocks / 64 + 1, sizeof(*used));
 	int error;
 
@@ -359,7 +355,7 @@ int recovery_run(struct mirror *mirror, int crashed, struct estate_recovery *rep
 					  .used = used,
 					  .first = buckets * i / threads,
 					  .end = buckets * (i + 1) / threads };
-	run_parts(parts, threads);
+	parallel_run(run_part, parts, sizeof(*parts), threads);
 	error = finish(mirror, parts, threads, used);
 	for (unsigned int i = 0; i < threads; i++) {
 		report->bytes += parts[i].bytes;

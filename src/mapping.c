@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "mapping.h"
 
+#include "parallel.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
+#define POPULATE_MIN (16 * HUGE_PAGE) /* per thread */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -59,12 +62,37 @@ void *mapping_shared(int fd, size_t bytes, int writable)
 	return map(bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd);
 }
 
+struct part {
+	char *memory;
+	size_t bytes;
+	int error;
+};
+
+static void *populate(void *arg)
+{
+	struct part *part = arg;
+
+	/* An older kernel: the first touch takes the memory, as it always did. */
+	if (madvise(part->memory, part->bytes, MADV_POPULATE_WRITE) && errno != EINVAL)
+		part->error = -errno;
+	return NULL;
+}
+
 int mapping_populate(void *memory, size_t bytes)
 {
-	if (!madvise(memory, bytes, MADV_POPULATE_WRITE))
-		return 0;
-	/* An older kernel: the first touch takes the memory, as it always did. */
-	return errno == EINVAL ? 0 : -errno;
+	unsigned int threads = parallel_threads(bytes, POPULATE_MIN);
+	struct part parts[PARALLEL_MAX];
+	size_t each = bytes / threads / HUGE_PAGE * HUGE_PAGE;
+	int error = 0;
+
+	for (unsigned int i = 0; i < threads; i++)
+		parts[i] = (struct part){ .memory = (char *)memory + i * each, .bytes = each };
+	parts[threads - 1].bytes = bytes - (threads - 1) * each;
+	/* Nearly all of it is the kernel clearing pages. */
+	parallel_run(populate, parts, sizeof(*parts), threads);
+	for (unsigned int i = 0; i < threads && !error; i++)
+		error = parts[i].error;
+	return error;
 }
 
 void mapping_free(void *memory, size_t bytes)
