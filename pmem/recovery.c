@@ -42,21 +42,21 @@ struct part {
 };
 
 /* A live entry's value, if it is in an extent. 0, or -EBADMSG. */
-static int take_extent(struct part *part, uint32_t slot, const struct entry_copy *copy)
+static int take_extent(struct part *part, uint32_t slot, const struct layout_copy *stored)
 {
 	struct mirror *mirror = part->mirror;
 	const struct estate_table *table = mirror->table;
 	struct layout_extent extent;
+	struct entry_copy copy;
 	size_t length;
 
-	switch (judge_value(&table->geometry, copy, &length, &extent)) {
-	case FOUND:
-		return 0;
-	case ABSENT:
-		break;
-	default:
+	if (!table->geometry.blocks)
+		return judge_odd_length(&table->geometry, META_INLINE_LENGTH(stored->meta))
+			       ? -EBADMSG
+			       : 0;
+	if (entry_load(&table->geometry, table->salt, slot, stored, &copy) != ENTRY_LIVE ||
+	    judge_value(&table->geometry, &copy, &length, &extent) != ABSENT)
 		return -EBADMSG;
-	}
 	if (stored_use_block(part->used, extent.block) ||
 	    extent_load(&extent, table->salt, extent_block(&mirror->blocks, extent.block),
 			extent_block(&table->extents, extent.block)))
@@ -114,10 +114,10 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 	struct mirror *mirror = part->mirror;
 	struct estate_table *table = mirror->table;
 	const struct geometry *geometry = &table->geometry;
-	struct entry_copy copy;
+	struct layout_copy *copies = mirror_copy(mirror, slot, 0);
+	const struct layout_copy *copy;
 	unsigned int which;
-	enum entry_state state = stored_newest(geometry, table->salt, slot,
-					       mirror_copy(mirror, slot, 0), &copy, &which);
+	enum entry_state state = stored_newest(geometry, table->salt, slot, copies, &which);
 	uint64_t hash;
 	uint64_t home;
 
@@ -125,30 +125,30 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 		part->damaged++;
 		return;
 	}
+	copy = (struct layout_copy *)((char *)copies + which * geometry->copy_size);
 	mirror->current[slot] = (uint8_t)which;
 	if (part->crashed && keep_torn(part, slot, mirror_copy(mirror, slot, !which)))
 		part->error = -ENOMEM;
 	/* The other one was never drained, if it is anything: it is written first. */
 	if (state == ENTRY_EMPTY)
 		return;
-	if (copy.stamp > part->newest)
-		part->newest = copy.stamp;
+	if (copy->stamp > part->newest)
+		part->newest = copy->stamp;
 	if (state == ENTRY_DELETED) {
 		/* Its stamp goes on, and tells what had become of the slot. */
-		memcpy(table_copy(table, slot, which), mirror_copy(mirror, slot, which),
+		memcpy(table_copy(table, slot, which), copy,
 		       sizeof(struct layout_copy) + geometry->key_room);
 		tag_store(table->tags + slot, which ? TAG_CURRENT : 0);
 		return;
 	}
-	if (take_extent(part, slot, &copy)) {
+	if (take_extent(part, slot, copy)) {
 		part->damaged++;
 		return;
 	}
-	hash = entry_hash(geometry, copy.key, META_KEY_LENGTH(copy.meta));
+	hash = entry_hash(geometry, copy + 1, META_KEY_LENGTH(copy->meta));
 	home = geometry_home(geometry, hash);
-	copy_words((uint64_t *)table_copy(table, slot, which),
-		   (const uint64_t *)mirror_copy(mirror, slot, which),
-		   stored_bytes(geometry, copy.meta) / 8);
+	copy_words((uint64_t *)table_copy(table, slot, which), (const uint64_t *)copy,
+		   stored_bytes(geometry, copy->meta) / 8);
 	tag_store(table->tags + slot,
 		  (uint16_t)(sidecar_fingerprint(hash) | (which ? TAG_CURRENT : 0)));
 	part->entries++;

@@ -165,11 +165,13 @@ static void walk_slot(struct walk *walk, uint32_t slot, uint64_t offset)
 	unsigned int which;
 	uint64_t value = 0;
 	uint64_t length = 0;
-	enum entry_state state =
-		stored_newest(geometry, walk->table->salt, slot, copies, &copy, &which);
+	enum entry_state state = stored_newest(geometry, walk->table->salt, slot, copies, &which);
 
 	if (state == ENTRY_EMPTY)
 		return;
+	copies = (const struct layout_copy *)((const char *)copies + which * geometry->copy_size);
+	if (state != ENTRY_TORN)
+		state = entry_load(geometry, walk->table->salt, slot, copies, &copy);
 	if (state == ENTRY_TORN ||
 	    (state == ENTRY_LIVE && find_value(walk, &copy, &value, &length))) {
 		walk->report->damaged++;
