@@ -207,6 +207,7 @@ int mirror_attach(struct mirror *mirror)
 
 	if (table->geometry.durability == ESTATE_DURABILITY_BEFORE_RETURN) {
 		table->persist = persist;
+		table->kept = mirror->buckets;
 	} else {
 		/* Looked at eight at a time. */
 		table->dirty = calloc((table->geometry.slots + 7) / 8, 8);
