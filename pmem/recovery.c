@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "judge.h"
+#include "mapping.h"
 #include "parallel.h"
 #include "slot.h"
 #include "stored.h"
@@ -25,6 +26,7 @@ struct part {
 	struct mirror *mirror;
 	int crashed;
 	uint64_t *used; /* a bit for each block of all parts */
+	unsigned char *taken; /* of the region: up to there it has memory */
 	uint64_t first; /* bucket */
 	uint64_t end;
 
@@ -173,11 +175,31 @@ static void fetch_ahead(const struct part *part, uint64_t bucket)
 	}
 }
 
+static unsigned char *bucket_end(const struct part *part, uint64_t bucket)
+{
+	const struct estate_table *table = part->mirror->table;
+
+	return (unsigned char *)table_bucket(table, bucket) + table->geometry.bucket_size;
+}
+
+/* The region's memory, up to the end of @bucket, if that is ours. */
+static int take_memory(struct part *part, uint64_t bucket)
+{
+	unsigned char *limit = bucket_end(part, part->end - 1);
+	const unsigned char *until = bucket < part->end ? bucket_end(part, bucket) : limit;
+
+	return mapping_populate_to(&part->taken, until, limit);
+}
+
 static void *run_part(void *arg)
 {
 	struct part *part = arg;
 
+	part->taken = (unsigned char *)table_bucket(part->mirror->table, part->first);
 	for (uint64_t bucket = part->first; bucket < part->end && !part->error; bucket++) {
+		part->error = take_memory(part, bucket + BUCKETS_AHEAD + 1);
+		if (part->error)
+			break;
 		fetch_ahead(part, bucket + BUCKETS_AHEAD);
 		for (unsigned int i = 0; i < LAYOUT_SLOTS; i++)
 			take_slot(part, bucket, (uint32_t)(bucket * LAYOUT_SLOTS) + i);
@@ -345,12 +367,18 @@ int recovery_run(struct mirror *mirror, int crashed, struct estate_recovery *rep
 	unsigned int threads = parallel_threads(buckets, BUCKETS_MIN);
 	struct part parts[PARALLEL_MAX];
 	uint64_t *used = calloc(geometry->blocks / 64 + 1, sizeof(*used));
-	int error;
+	int error = 0;
 
 	if (!used)
 		return error_set(-ENOMEM, "table %s: no memory to recover it", mirror->table->name);
+	/* Values come in the order of their keys: in none that the memory could be taken in. */
+	if (geometry->blocks)
+		error = mapping_populate(mirror->table->buckets +
+						 geometry_block_offset(geometry, 0),
+					 geometry->length - geometry_block_offset(geometry, 0));
 	for (unsigned int i = 0; i < threads; i++)
 		parts[i] = (struct part){ .mirror = mirror,
+					  .error = error,
 					  .crashed = crashed,
 					  .used = used,
 					  .first = buckets * i / threads,

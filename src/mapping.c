@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL_PAGE 4096
 #define POPULATE_MIN (16 * HUGE_PAGE) /* per thread */
 
 #ifndef MADV_POPULATE_WRITE
@@ -62,6 +63,29 @@ void *mapping_shared(int fd, size_t bytes, int writable)
 	return map(bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd);
 }
 
+static int take(void *memory, size_t bytes)
+{
+	/* An older kernel: the first touch takes the memory, as it always did. */
+	return madvise(memory, bytes, MADV_POPULATE_WRITE) && errno != EINVAL ? -errno : 0;
+}
+
+int mapping_populate_to(unsigned char **taken, const unsigned char *until, unsigned char *limit)
+{
+	while (*taken < until) {
+		unsigned char *first = *taken - (uintptr_t)*taken % SMALL_PAGE;
+		unsigned char *end = first - (uintptr_t)first % HUGE_PAGE + HUGE_PAGE;
+		int error;
+
+		if (end > limit)
+			end = limit;
+		error = take(first, (size_t)(end - first));
+		if (error)
+			return error;
+		*taken = end;
+	}
+	return 0;
+}
+
 struct part {
 	char *memory;
 	size_t bytes;
@@ -72,9 +96,7 @@ static void *populate(void *arg)
 {
 	struct part *part = arg;
 
-	/* An older kernel: the first touch takes the memory, as it always did. */
-	if (madvise(part->memory, part->bytes, MADV_POPULATE_WRITE) && errno != EINVAL)
-		part->error = -errno;
+	part->error = take(part->memory, part->bytes);
 	return NULL;
 }
 

@@ -17,6 +17,13 @@ void *mapping_shared(int fd, size_t bytes, int writable);
 /* Take the memory of a part of a mapping now, not at the first touch. 0 or a negative errno value. */
 int mapping_populate(void *memory, size_t bytes);
 
+/*
+ * The same for memory that a thread fills from the front to the end, which is @limit: it is
+ * taken a huge page at a time, so that what the kernel has just cleared is filled while it is
+ * in the CPU's caches. All before @until is there afterwards, and all before *@taken.
+ */
+int mapping_populate_to(unsigned char **taken, const unsigned char *until, unsigned char *limit);
+
 void mapping_free(void *memory, size_t bytes);
 
 #endif

@@ -152,7 +152,6 @@ int region_prepare_table(struct region *region, const char *name, const struct g
 	struct region_table result = { .geometry = *geometry,
 				       .offset = region->used,
 				       .salt = salt };
-	int error;
 
 	if (number == ESTATE_TABLES_MAX)
 		return error_set(-ENOSPC,
@@ -165,17 +164,22 @@ int region_prepare_table(struct region *region, const char *name, const struct g
 			"instance with region_size at least %llu",
 			name, (unsigned long long)geometry->length, region->size - region->used,
 			region->size, (unsigned long long)region->used + geometry->length);
-	error = mapping_populate(region->memory + region->used, geometry->length);
-	if (error)
-		return error_set(error,
-				 "table %s: the machine has no memory for its %llu bytes: %s", name,
-				 (unsigned long long)geometry->length, strerror(-error));
-
 	strcpy(result.name, name);
 	region_describe_table(&result, made);
 	*entries = &made->entries;
 	*table = result;
 	return 0;
+}
+
+int region_take_table(const struct region *region, const struct region_table *table)
+{
+	uint64_t length = table->geometry.length;
+	int error = mapping_populate(region->memory + table->offset, length);
+
+	if (!error)
+		return 0;
+	return error_set(error, "table %s: the machine has no memory for its %llu bytes: %s",
+			 table->name, (unsigned long long)length, strerror(-error));
 }
 
 void region_publish_table(struct region *region, const struct region_table *table)

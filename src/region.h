@@ -44,15 +44,21 @@ int region_create(struct region *region, const struct region_identity *identity,
 void region_destroy(struct region *region);
 
 /*
- * Prepare the next table: its memory is taken, its buckets are zeros, and
- * @entries is where its owner counts for others. Nobody sees it before
- * region_publish_table(); without that, the next call prepares another one.
+ * Prepare the next table: its buckets are zeros, and @entries is where its owner counts
+ * for others. Nobody sees it before region_publish_table(); without that, the next
+ * call prepares another one.
  */
 int region_prepare_table(struct region *region, const char *name, const struct geometry *geometry,
 			 uint32_t salt, struct region_table *table, uint64_t **entries);
 
 /* The salt of a new table: unlike any other's, and any other life's. */
 uint32_t region_salt(const struct region_identity *identity, const char *name);
+
+/*
+ * Take its memory now, as a whole: the first touch of what the machine does not have would be
+ * the end of the process.
+ */
+int region_take_table(const struct region *region, const struct region_table *table);
 
 /* A directory entry, as it is written: with its CRC. */
 void region_describe_table(const struct region_table *table, struct layout_table *raw);

@@ -132,6 +132,9 @@ static int make_table(struct estate *es, const char *name, const struct geometry
 		error = region_prepare_table(&es->region, name, geometry,
 					     kept ? kept->salt : region_salt(&es->identity, name),
 					     &place, &entries);
+	/* What comes from a pool is taken as it comes. */
+	if (!error && es->region.memory && !kept)
+		error = region_take_table(&es->region, &place);
 	if (!error)
 		error = table_init(table, geometry, place.salt,
 				   es->region.memory ? es->region.memory + place.offset : NULL,
