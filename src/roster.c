@@ -47,6 +47,24 @@ void member_name(const struct member *member, char name[ESTATE_NAME_MAX])
 	snprintf(name, ESTATE_NAME_MAX, "%.*s", ESTATE_NAME_MAX - 1, known);
 }
 
+int roster_gone(const struct roster *roster, const uint8_t *uuid)
+{
+	static const uint8_t unknown[16];
+
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct roster_entry *entry = &roster->entries[i];
+
+		if (entry->peer || entry->self) {
+			if (!memcmp(entry->uuid, uuid, sizeof(entry->uuid)))
+				return 0;
+		} else if (entry->unreachable && (!memcmp(entry->uuid, uuid, sizeof(entry->uuid)) ||
+						  !memcmp(entry->uuid, unknown, sizeof(unknown)))) {
+			return 0;
+		}
+	}
+	return 1;
+}
+
 void roster_renew(struct group *group)
 {
 	unsigned int count = !!group->region;
@@ -68,6 +86,7 @@ void roster_renew(struct group *group)
 		entry->peer = m->peer;
 		if (m->peer)
 			__atomic_add_fetch(&m->peer->references, 1, __ATOMIC_RELAXED);
+		entry->unreachable = !m->peer && !m->refused && transport_address(m->address);
 		member_name(m, entry->name);
 		memcpy(entry->uuid, m->identity.uuid, sizeof(entry->uuid));
 		entry->epoch = m->identity.epoch;
