@@ -2,6 +2,7 @@
 #include "gather.h"
 
 #include "error.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define PATIENCE_US 1000
 
 #define DONE_MAX 32
+#define TURNS_AT_ONCE 4
 
 /* What was read so often without verifying did not miss the deadline: it is damaged. */
 #define DAMAGED_ATTEMPTS 64
@@ -27,6 +29,16 @@
 static struct reading *reading_at(struct request *request, unsigned int key, unsigned int instance)
 {
 	return &request->readings[(size_t)key * request->lineup->roster->count + instance];
+}
+
+/* Read all values, for the first time or once more. */
+static void begin_values(struct request *request)
+{
+	request->begun = 0;
+	request->keys_left = request->count;
+	request->missing_count = 0;
+	for (unsigned int k = 0; k < request->count; k++)
+		request->keys[k].pending = 1;
 }
 
 static void finish_key(struct estate_view *view, struct request *request, unsigned int k)
@@ -39,7 +51,20 @@ static void finish_key(struct estate_view *view, struct request *request, unsign
 	for (unsigned int i = 0; i < request->lineup->roster->count; i++)
 		if (readings[i].op)
 			op_give(readings[i].op);
-	request->unfinished--;
+	if (--request->keys_left)
+		return;
+	if (likely(verdict_of_values(view, request)))
+		request->unfinished = 0;
+}
+
+void gather_looked(struct estate_view *view, struct request *request)
+{
+	if (--request->pages_pending || request->phase == REQUEST_SCANS)
+		return;
+	if (verdict_of_look(view, request))
+		request->unfinished = 0;
+	else if (!verdict_looks(request))
+		begin_values(request);
 }
 
 static void finish_reading(struct estate_view *view, struct op *op, int error)
@@ -150,7 +175,8 @@ static int take_directory(struct estate_view *view, struct op *op, struct view_p
 			return -EPROTO;
 		}
 		place_found(place,
-			    &(struct far_table){ &table->geometry, found.offset, found.salt });
+			    &(struct far_table){ &table->geometry, found.offset, found.salt },
+			    op->table + i);
 		return read_key(view, op, place);
 	}
 	op->table += batch;
@@ -234,6 +260,15 @@ static int is_stuck(struct estate_view *view, const struct endpoint *endpoint)
 	return endpoint->overdue && clock_monotonic_us() > endpoint->overdue_us + PATIENCE_US;
 }
 
+int gather_endpoint(struct estate_view *view, const struct request *request, unsigned int i,
+		    struct endpoint **endpoint)
+{
+	*endpoint = endpoint_of(view, request, i);
+	if (!*endpoint)
+		return -EHOSTDOWN;
+	return unlikely((*endpoint)->overdue) && is_stuck(view, *endpoint) ? -ETIMEDOUT : 0;
+}
+
 /* Begin to read instance @i, which is far. 0: begun, or decided; -EAGAIN: no room now. */
 static int begin_far(struct estate_view *view, struct request *request, unsigned int k,
 		     unsigned int i)
@@ -241,16 +276,13 @@ static int begin_far(struct estate_view *view, struct request *request, unsigned
 	const struct estate_table *table = request->query.table;
 	const struct view_place *place = &request->lineup->places[table->number][i];
 	struct reading *reading = reading_at(request, k, i);
-	struct endpoint *endpoint = endpoint_of(view, request, i);
+	struct endpoint *endpoint;
 	struct op *op;
 	int error;
 
 	reading->op = NULL;
-	reading->error = -EHOSTDOWN;
-	if (!endpoint)
-		return 0;
-	reading->error = -ETIMEDOUT;
-	if (unlikely(endpoint->overdue) && is_stuck(view, endpoint))
+	reading->error = gather_endpoint(view, request, i, &endpoint);
+	if (reading->error)
 		return 0;
 	op = op_take(&view->pools[table->number]);
 	if (!op)
@@ -293,11 +325,32 @@ static int begin_readings(struct estate_view *view, struct request *request)
 	return 0;
 }
 
+/* Begin what it wants to read now. 0: all of it. */
+static int begin_request(struct estate_view *view, struct request *request)
+{
+	/* What is decided without a READ leads to the next question, but not for ever. */
+	for (unsigned int turns = 0; request->unfinished; turns++) {
+		unsigned int turn = request->turn;
+
+		if (turns == TURNS_AT_ONCE) {
+			view->unsettled = 1;
+			return 0;
+		}
+		if (verdict_looks(request) ? verdict_look(view, request)
+					   : begin_readings(view, request))
+			return -EAGAIN;
+		if (request->turn == turn)
+			return 0;
+	}
+	return 0;
+}
+
 /* One after the other: if two had a part of the ops each, neither might end. */
 static void begin_more(struct estate_view *view)
 {
+	view->unsettled = 0;
 	for (struct request *r = view->requests; r; r = r->next)
-		if (begin_readings(view, r))
+		if (begin_request(view, r))
 			break;
 	view->transport->operations->flush(view->io);
 }
@@ -307,14 +360,13 @@ int gather_begin(struct estate_view *view, struct request *request)
 	const struct estate_table *table = request->query.table;
 	struct request **last = &view->requests;
 	int error = op_pool_reserve(&view->pools[table->number], view->transport, view->io,
-				    &table->geometry, request->lineup->far);
+				    fetch_room(&table->geometry), request->lineup->far);
 
 	if (error)
 		return error;
-	request->begun = 0;
 	request->unfinished = request->count;
-	for (unsigned int k = 0; k < request->count; k++)
-		request->keys[k].pending = 1;
+	verdict_begin(view, request);
+	begin_values(request);
 	while (*last)
 		last = &(*last)->next;
 	request->next = NULL;
@@ -337,7 +389,7 @@ int gather_progress(struct estate_view *view)
 {
 	int came = take_arrivals(view);
 
-	if (came)
+	if (came || unlikely(view->unsettled))
 		begin_more(view);
 	return came;
 }
@@ -353,11 +405,27 @@ static int abandon(struct op *op)
 	return -ETIMEDOUT;
 }
 
-void gather_expire(struct estate_view *view, struct request *request)
+void gather_abandon_pages(struct request *request)
+{
+	for (unsigned int i = 0; i < request->page_next && i < request->lineup->roster->count;
+	     i++) {
+		struct reading *page = &request->pages[i];
+
+		if (page->error == READING_PENDING)
+			abandon(page->op);
+		else if (page->op)
+			op_give(page->op);
+		*page = (struct reading){ NULL, -ETIMEDOUT };
+	}
+}
+
+/* What has not come of its values is missing. */
+static void abandon_values(struct estate_view *view, struct request *request)
 {
 	const struct roster *roster = request->lineup->roster;
+	unsigned int turn = request->turn;
 
-	for (unsigned int k = 0; k < request->count; k++) {
+	for (unsigned int k = 0; k < request->count && request->turn == turn; k++) {
 		struct request_key *key = &request->keys[k];
 
 		if (!key->pending)
@@ -378,6 +446,17 @@ void gather_expire(struct estate_view *view, struct request *request)
 		finish_key(view, request, k);
 	}
 	request->begun = (size_t)request->count * roster->count;
+}
+
+void gather_expire(struct estate_view *view, struct request *request)
+{
+	if (verdict_looks(request))
+		gather_abandon_pages(request);
+	else
+		abandon_values(view, request);
+	if (request->unfinished)
+		verdict_late(view, request);
+	request->unfinished = 0;
 	end(view, request);
 }
 

@@ -38,13 +38,13 @@ static int grow(struct op_pool *pool, struct transport *transport, struct transp
 }
 
 int op_pool_reserve(struct op_pool *pool, struct transport *transport, struct transport_io *io,
-		    const struct geometry *geometry, unsigned int count)
+		    size_t room, unsigned int count)
 {
 	size_t ops;
 
 	if (likely(pool->free_count >= count && pool->stride))
 		return 0;
-	pool->stride = (fetch_room(geometry) + 63) / 64 * 64;
+	pool->stride = (room + 63) / 64 * 64;
 	ops = CHUNK_BYTES / pool->stride;
 	if (ops > CHUNK_OPS_MAX)
 		ops = CHUNK_OPS_MAX;

@@ -21,6 +21,7 @@ enum op_stage {
 	OP_HEADER, /* is it still the same instance, and how many tables does it have? */
 	OP_DIRECTORY, /* where is the table? */
 	OP_FETCH,
+	/* What verdict.c reads has no stages. */
 };
 
 struct op {
@@ -51,9 +52,9 @@ struct op_pool {
 	size_t stride; /* of the ops' rooms */
 };
 
-/* See that @count ops are free. 0, or a negative errno value with a sentence. */
+/* See that @count ops are free, with @room bytes each. 0, or a negative errno value with a sentence. */
 int op_pool_reserve(struct op_pool *pool, struct transport *transport, struct transport_io *io,
-		    const struct geometry *geometry, unsigned int count);
+		    size_t room, unsigned int count);
 void op_pool_free(struct op_pool *pool);
 
 static inline struct op *op_take(struct op_pool *pool)

@@ -100,6 +100,7 @@ void estate_view_close(struct estate_view *view)
 	__atomic_sub_fetch(&view->es->views, 1, __ATOMIC_ACQ_REL);
 	for (unsigned int t = 0; t < ESTATE_TABLES_MAX; t++)
 		op_pool_free(&view->pools[t]);
+	op_pool_free(&view->page_pool);
 	free(view->stripes);
 	free_requests(view->requests);
 	free_requests(view->idle);
@@ -214,7 +215,9 @@ int view_get(struct estate_view *view, struct request *request, struct entry_key
 			found = handover_judge(&request->before[i],
 					       geometry_home(reducer->geometry, key->hash));
 		if (unlikely(found != HANDOVER_COUNTS))
-			error = found == HANDOVER_TAKEN ? -ENOENT : -EAGAIN;
+			error = found == HANDOVER_TAKEN	    ? -ENOENT
+				: found == HANDOVER_MISSING ? request->before[i].error
+							    : -EAGAIN;
 		else if (!readings || readings[i].error == READING_NEAR)
 			error = read_near(request, i, key, &value);
 		else
@@ -302,10 +305,10 @@ static __attribute__((noinline)) int read_carefully(struct estate_view *view,
 	after = before + lineup->roster->count;
 	request->before = before;
 	for (;;) {
-		handover_look(lineup, request->query.table, before);
+		handover_look(lineup, request->query.table, NULL, NULL, before);
 		read_all(view, request, keys, key_length);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		handover_look(lineup, request->query.table, after);
+		handover_look(lineup, request->query.table, NULL, NULL, after);
 		if (all_steady(request, keys, key_length, after))
 			break;
 		if (pace_us(&view->pace) >= request->query.deadline_us) {

@@ -26,6 +26,8 @@ struct estate_view {
 	struct transport *transport; /* NULL: the instance has none */
 	struct transport_io *io;
 	struct op_pool pools[ESTATE_TABLES_MAX];
+	struct op_pool page_pool; /* of verdicts */
+	int unsettled; /* a request could go on without a READ that comes */
 	struct stripes *stripes; /* of scans */
 	struct request *requests; /* under way, the oldest first */
 	struct request *idle;

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "verdict.h"
+
+#include "gather.h"
+#include "handover.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The next thing to do: whoever posts READs is to begin anew. */
+static void enter(struct request *request, enum request_phase phase)
+{
+	request->phase = phase;
+	request->turn++;
+	request->page_next = 0;
+	request->pages_pending = 1;
+}
+
+void verdict_begin(struct estate_view *view, struct request *request)
+{
+	uint64_t now = pace_us(&view->pace);
+
+	request->before = NULL;
+	request->looked = 0;
+	request->lease_us = handover_lease(request->lineup, now);
+	enter(request, now < request->lease_us ? REQUEST_READS : REQUEST_LOOKS);
+}
+
+static void page_arrived(struct estate_view *view, struct arrival *arrival, int error)
+{
+	struct op *op = (struct op *)arrival;
+	struct request *request = op->request;
+	struct reading *page;
+
+	if (!request) {
+		op->endpoint->overdue--;
+		op_give(op);
+		return;
+	}
+	page = &request->pages[op->instance];
+	page->error = error;
+	if (error) {
+		page->op = NULL;
+		op_give(op);
+	}
+	gather_looked(view, request);
+}
+
+/* Begin to read instance @i's page. 0: begun, or it cannot be read; -EAGAIN: no room now. */
+static int read_page(struct estate_view *view, struct request *request, unsigned int i)
+{
+	struct reading *page = &request->pages[i];
+	struct transport_read read = { .length = LAYOUT_PAGE };
+	struct op *op;
+	int error;
+
+	*page = (struct reading){ NULL, READING_NEAR };
+	if (!lineup_is_far(&request->lineup->roster->entries[i]))
+		return 0;
+	error = op_pool_reserve(&view->page_pool, view->transport, view->io, LAYOUT_PAGE, 1);
+	if (error) {
+		page->error = error;
+		return 0;
+	}
+	op = op_take(&view->page_pool);
+	page->error = gather_endpoint(view, request, i, &op->endpoint);
+	if (page->error) {
+		op_give(op);
+		return 0;
+	}
+	op->arrival.arrived = page_arrived;
+	op->request = request;
+	op->instance = i;
+	read.landing = op->landing;
+	read.to = op->room;
+	read.tag = &op->arrival;
+	error = view->transport->operations->read(view->io, op->endpoint, &read);
+	if (error) {
+		op_give(op);
+		page->error = error;
+		return error == -EAGAIN ? error : 0;
+	}
+	*page = (struct reading){ op, READING_PENDING };
+	request->pages_pending++;
+	return 0;
+}
+
+int verdict_look(struct estate_view *view, struct request *request)
+{
+	unsigned int turn = request->turn;
+
+	if (!request->page_next) {
+		request->last_look_us = request->look_us;
+		request->look_us = pace_us(&view->pace);
+	}
+	for (; request->page_next < request->lineup->roster->count; request->page_next++)
+		if (read_page(view, request, request->page_next))
+			return -EAGAIN;
+	/* Once: what this sentinel stood for has all been begun. */
+	if (request->turn == turn && request->page_next == request->lineup->roster->count) {
+		request->page_next++;
+		gather_looked(view, request);
+	}
+	return 0;
+}
+
+/* What the pages say, now that all have come: to @now. */
+static int look(struct request *request, const struct handover *last, struct handover *now)
+{
+	const struct roster *roster = request->lineup->roster;
+	struct handover_page *pages = request->look_pages;
+
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct reading *page = &request->pages[i];
+
+		pages[i] = (struct handover_page){ page->op ? page->op->room : NULL, page->error };
+	}
+	handover_look(request->lineup, request->query.table, pages, last, now);
+	for (unsigned int i = 0; i < roster->count; i++)
+		if (request->pages[i].op)
+			op_give(request->pages[i].op);
+	return handover_none(request->lineup, now);
+}
+
+/* The two looks that are kept, the later one first. */
+static struct handover *kept(const struct request *request, int later)
+{
+	return request->handovers + (later ? 0 : request->handover_room);
+}
+
+static int all_steady(const struct request *request, const struct handover *after)
+{
+	const struct geometry *geometry = &request->query.table->geometry;
+
+	for (unsigned int k = 0; k < request->count; k++) {
+		uint64_t home = geometry_home(geometry, request->keys[k].words.hash);
+
+		if (!handover_steady(request->lineup, request->before, after, home))
+			return 0;
+	}
+	return 1;
+}
+
+/* Values that are read from now on are judged by @before. */
+static int read_values(struct request *request, const struct handover *before)
+{
+	request->before = before;
+	request->lease_us = request->look_us + HANDOVER_LEASE_US;
+	enter(request, REQUEST_READS);
+	return 0;
+}
+
+int verdict_of_values(struct estate_view *view, struct request *request)
+{
+	int in_time = pace_us(&view->pace) < request->lease_us;
+
+	/* Nobody was sealed, and whoever is now is not being adopted yet. */
+	if (likely(in_time && !handover_in_sight(request->lineup) &&
+		   (!request->before || handover_none(request->lineup, request->before)))) {
+		request->before = NULL;
+		return 1;
+	}
+	if (!request->before || !in_time) {
+		request->looked = 0;
+		enter(request, REQUEST_LOOKS);
+	} else {
+		enter(request, REQUEST_LOOKS_AGAIN);
+	}
+	return 0;
+}
+
+int verdict_of_look(struct estate_view *view, struct request *request)
+{
+	int again = request->phase == REQUEST_LOOKS_AGAIN;
+	struct handover *last = kept(request, request->looked % 2);
+	struct handover *now = kept(request, !(request->looked % 2));
+	int in_time = pace_us(&view->pace) < request->last_look_us + HANDOVER_LEASE_US;
+	int none;
+
+	/* What was seen so long ago may have been anything since. */
+	if (request->looked && !in_time)
+		request->looked = 0;
+	none = look(request, request->looked ? last : NULL, now);
+	if (again && in_time && all_steady(request, now)) {
+		request->before = NULL;
+		return 1;
+	}
+	/* A far record is not sure before it was seen twice, and there may be one. */
+	if (none || request->looked++)
+		return read_values(request, now);
+	enter(request, REQUEST_LOOKS);
+	return 0;
+}
+
+int verdict_pages(struct estate_view *view, struct request *request, unsigned char *memory,
+		  struct handover_page *pages)
+{
+	const struct roster *roster = request->lineup->roster;
+	struct gather_patience patience = { 0 };
+
+	enter(request, REQUEST_SCANS);
+	while (verdict_look(view, request) || request->pages_pending) {
+		view->transport->operations->flush(view->io);
+		if (gather_turn(view, &patience, request->query.deadline_us)) {
+			gather_abandon_pages(request);
+			return -ETIMEDOUT;
+		}
+	}
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct reading *page = &request->pages[i];
+
+		pages[i] = (struct handover_page){ NULL, page->error };
+		if (!page->op)
+			continue;
+		pages[i].memory =
+			memcpy(memory + (size_t)i * LAYOUT_PAGE, page->op->room, LAYOUT_PAGE);
+		op_give(page->op);
+	}
+	return 0;
+}
+
+/* Of those whose memory is mapped: whoever is sealed is not sure. */
+static void look_near(struct request *request, struct handover *now)
+{
+	const struct roster *roster = request->lineup->roster;
+	struct handover_page *pages = request->look_pages;
+
+	for (unsigned int i = 0; i < roster->count; i++)
+		pages[i] = (struct handover_page){ NULL, -EAGAIN };
+	handover_look(request->lineup, request->query.table, pages, NULL, now);
+	for (unsigned int i = 0; i < roster->count; i++)
+		now[i].unsure = 1;
+}
+
+/* Whether somebody was sealed since that look. */
+static int is_stale(const struct request *request, const struct handover *then)
+{
+	const struct roster *roster = request->lineup->roster;
+
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct roster_entry *entry = &roster->entries[i];
+
+		if (entry->peer && !entry->peer->far && then[i].state == LAYOUT_JOINED &&
+		    region_state(entry->peer->memory) != LAYOUT_JOINED)
+			return 1;
+	}
+	return 0;
+}
+
+void verdict_late(struct estate_view *view, struct request *request)
+{
+	struct handover *now = kept(request, 1);
+
+	request->before = now;
+	do {
+		look_near(request, now);
+		request->missing_count = 0;
+		for (unsigned int k = 0; k < request->count; k++)
+			request->status[k] =
+				view_get(view, request, &request->keys[k].words, NULL,
+					 request->out + k * request->out_size,
+					 request->answers ? &request->answers[k] : NULL);
+	} while (is_stale(request, now));
+	request->before = NULL;
+}
