@@ -179,17 +179,43 @@ static int still_counts(const struct lineup *lineup, const struct handover *befo
 	return handover_judge(&after[i], home) == HANDOVER_COUNTS;
 }
 
+int handover_sure(const struct lineup *lineup, const struct handover *at, uint64_t home)
+{
+	for (unsigned int i = 0; i < lineup->roster->count; i++)
+		if (handover_judge(&at[i], home) == HANDOVER_UNSURE)
+			return 0;
+	return 1;
+}
+
+int handover_held(const struct lineup *lineup, const struct handover *before,
+		  const struct handover *after, uint64_t home)
+{
+	for (unsigned int i = 0; i < lineup->roster->count; i++)
+		if (handover_judge(&before[i], home) == HANDOVER_COUNTS &&
+		    !still_counts(lineup, before, after, i, home))
+			return 0;
+	return 1;
+}
+
 int handover_steady(const struct lineup *lineup, const struct handover *before,
 		    const struct handover *after, uint64_t home)
 {
-	for (unsigned int i = 0; i < lineup->roster->count; i++) {
-		enum handover_finding was = handover_judge(&before[i], home);
+	return handover_sure(lineup, before, home) && handover_held(lineup, before, after, home);
+}
 
-		if (was == HANDOVER_UNSURE ||
-		    (was == HANDOVER_COUNTS && !still_counts(lineup, before, after, i, home)))
-			return 0;
+int handover_changed(const struct lineup *lineup, const struct handover *then)
+{
+	const struct roster *roster = lineup->roster;
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct peer *peer = roster->entries[i].peer;
+
+		if (peer && !peer->far && then[i].state == LAYOUT_JOINED &&
+		    region_state(peer->memory) != LAYOUT_JOINED)
+			return 1;
 	}
-	return 1;
+	return 0;
 }
 
 int handover_none(const struct lineup *lineup, const struct handover *now)

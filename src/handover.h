@@ -86,9 +86,22 @@ static inline enum handover_finding handover_judge(const struct handover *at, ui
 	return at->cursor % 2 && home == at->cursor / 2 ? HANDOVER_UNSURE : HANDOVER_COUNTS;
 }
 
-/* Whether what @before said of a home held until @after; of all instances of the roster. */
+/* Whether it is known of all instances of the roster where their part of a home is. */
+int handover_sure(const struct lineup *lineup, const struct handover *at, uint64_t home);
+
+/*
+ * Whether what counted by @before, of a home, was nobody else's until @after: then nothing counts
+ * twice, and whoever was unsure is missing.
+ */
+int handover_held(const struct lineup *lineup, const struct handover *before,
+		  const struct handover *after, uint64_t home);
+
+/* Both: nobody is missing who could be read. */
 int handover_steady(const struct lineup *lineup, const struct handover *before,
 		    const struct handover *after, uint64_t home);
+
+/* Whether anybody whose memory is mapped was a member at that look, and is more than that now. */
+int handover_changed(const struct lineup *lineup, const struct handover *then);
 
 /* Whether a look found nobody but members: then it is a lease, from the moment it began. */
 int handover_none(const struct lineup *lineup, const struct handover *now);

@@ -56,7 +56,7 @@ static_assert(sizeof(struct layout_header) == 384, "the header is a format");
 
 enum layout_flags {
 	LAYOUT_HAS_POOL = 1, /* the instance does; what it takes over comes back with it */
-	LAYOUT_FINISHED = 2, /* all is handed over, and our pool says so */
+	LAYOUT_FINISHED = 2, /* all is handed over, and so does our pool say, if we have one */
 };
 
 enum layout_adoption_state {

@@ -75,6 +75,8 @@ struct request {
 	enum request_phase phase;
 	unsigned int turn; /* grows with each of these */
 	unsigned int looked; /* looks in a row */
+	unsigned int latest; /* which of the two in @handovers is of the last look */
+	int partial; /* results are there, and are right, but somebody is missing */
 	unsigned int page_next; /* whose page is to be read next */
 	unsigned int pages_pending; /* and 1 as long as not all were begun */
 	struct reading *pages; /* one per roster entry */

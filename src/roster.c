@@ -47,22 +47,19 @@ void member_name(const struct member *member, char name[ESTATE_NAME_MAX])
 	snprintf(name, ESTATE_NAME_MAX, "%.*s", ESTATE_NAME_MAX - 1, known);
 }
 
-int roster_gone(const struct roster *roster, const uint8_t *uuid)
+int roster_gone(const struct roster *roster, const uint8_t *uuid, int known)
 {
 	static const uint8_t unknown[16];
+	int hidden = 0;
 
 	for (unsigned int i = 0; i < roster->count; i++) {
 		const struct roster_entry *entry = &roster->entries[i];
 
-		if (entry->peer || entry->self) {
-			if (!memcmp(entry->uuid, uuid, sizeof(entry->uuid)))
-				return 0;
-		} else if (entry->unreachable && (!memcmp(entry->uuid, uuid, sizeof(entry->uuid)) ||
-						  !memcmp(entry->uuid, unknown, sizeof(unknown)))) {
-			return 0;
-		}
+		if (!memcmp(entry->uuid, uuid, sizeof(entry->uuid)))
+			return !entry->self && !entry->peer && !entry->unreachable;
+		hidden |= entry->unreachable && !memcmp(entry->uuid, unknown, sizeof(unknown));
 	}
-	return 1;
+	return known || !hidden;
 }
 
 void roster_renew(struct group *group)

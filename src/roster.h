@@ -46,10 +46,11 @@ struct roster {
 };
 
 /*
- * Whether the instance with this UUID certainly is no more: nobody is connected to it, and where
- * it could be, nobody listens or somebody else does.
+ * Whether the instance with this UUID certainly is no more: where it was, nobody listens or
+ * somebody else does. @known: it was in an earlier roster; if not, it may be whoever was never
+ * connected yet.
  */
-int roster_gone(const struct roster *roster, const uint8_t *uuid);
+int roster_gone(const struct roster *roster, const uint8_t *uuid, int known);
 
 /* Replace the group's roster by what its members are now. The caller has the lock. */
 void roster_renew(struct group *group);

@@ -22,6 +22,7 @@ void verdict_begin(struct estate_view *view, struct request *request)
 
 	request->before = NULL;
 	request->looked = 0;
+	request->partial = 0;
 	request->lease_us = handover_lease(request->lineup, now);
 	enter(request, now < request->lease_us ? REQUEST_READS : REQUEST_LOOKS);
 }
@@ -122,22 +123,30 @@ static int look(struct request *request, const struct handover *last, struct han
 	return handover_none(request->lineup, now);
 }
 
-/* The two looks that are kept, the later one first. */
-static struct handover *kept(const struct request *request, int later)
+/* The looks that are kept: the latest one, and the one before it. */
+static struct handover *kept(const struct request *request, unsigned int which)
 {
-	return request->handovers + (later ? 0 : request->handover_room);
+	return request->handovers + which * request->handover_room;
 }
 
-static int all_steady(const struct request *request, const struct handover *after)
+static uint64_t home_of(const struct request *request, unsigned int k)
 {
-	const struct geometry *geometry = &request->query.table->geometry;
+	return geometry_home(&request->query.table->geometry, request->keys[k].words.hash);
+}
 
-	for (unsigned int k = 0; k < request->count; k++) {
-		uint64_t home = geometry_home(geometry, request->keys[k].words.hash);
-
-		if (!handover_steady(request->lineup, request->before, after, home))
+static int all_sure(const struct request *request, const struct handover *at)
+{
+	for (unsigned int k = 0; k < request->count; k++)
+		if (!handover_sure(request->lineup, at, home_of(request, k)))
 			return 0;
-	}
+	return 1;
+}
+
+static int all_held(const struct request *request, const struct handover *after)
+{
+	for (unsigned int k = 0; k < request->count; k++)
+		if (!handover_held(request->lineup, request->before, after, home_of(request, k)))
+			return 0;
 	return 1;
 }
 
@@ -145,6 +154,7 @@ static int all_steady(const struct request *request, const struct handover *afte
 static int read_values(struct request *request, const struct handover *before)
 {
 	request->before = before;
+	request->partial = 0;
 	request->lease_us = request->look_us + HANDOVER_LEASE_US;
 	enter(request, REQUEST_READS);
 	return 0;
@@ -172,8 +182,8 @@ int verdict_of_values(struct estate_view *view, struct request *request)
 int verdict_of_look(struct estate_view *view, struct request *request)
 {
 	int again = request->phase == REQUEST_LOOKS_AGAIN;
-	struct handover *last = kept(request, request->looked % 2);
-	struct handover *now = kept(request, !(request->looked % 2));
+	struct handover *last = kept(request, request->latest);
+	struct handover *now = kept(request, !request->latest);
 	int in_time = pace_us(&view->pace) < request->last_look_us + HANDOVER_LEASE_US;
 	int none;
 
@@ -181,12 +191,17 @@ int verdict_of_look(struct estate_view *view, struct request *request)
 	if (request->looked && !in_time)
 		request->looked = 0;
 	none = look(request, request->looked ? last : NULL, now);
-	if (again && in_time && all_steady(request, now)) {
-		request->before = NULL;
-		return 1;
+	request->latest = !request->latest;
+	if (again && in_time && all_held(request, now)) {
+		/* Right, but for those who are missing: if there is time, until nobody is. */
+		request->partial = !all_sure(request, request->before);
+		if (!request->partial) {
+			request->before = NULL;
+			return 1;
+		}
 	}
 	/* A far record is not sure before it was seen twice, and there may be one. */
-	if (none || request->looked++)
+	if (none || (request->looked++ && (!request->partial || all_sure(request, now))))
 		return read_values(request, now);
 	enter(request, REQUEST_LOOKS);
 	return 0;
@@ -232,25 +247,13 @@ static void look_near(struct request *request, struct handover *now)
 		now[i].unsure = 1;
 }
 
-/* Whether somebody was sealed since that look. */
-static int is_stale(const struct request *request, const struct handover *then)
-{
-	const struct roster *roster = request->lineup->roster;
-
-	for (unsigned int i = 0; i < roster->count; i++) {
-		const struct roster_entry *entry = &roster->entries[i];
-
-		if (entry->peer && !entry->peer->far && then[i].state == LAYOUT_JOINED &&
-		    region_state(entry->peer->memory) != LAYOUT_JOINED)
-			return 1;
-	}
-	return 0;
-}
-
 void verdict_late(struct estate_view *view, struct request *request)
 {
 	struct handover *now = kept(request, 1);
 
+	request->before = NULL;
+	if (request->partial)
+		return;
 	request->before = now;
 	do {
 		look_near(request, now);
@@ -260,6 +263,6 @@ void verdict_late(struct estate_view *view, struct request *request)
 				view_get(view, request, &request->keys[k].words, NULL,
 					 request->out + k * request->out_size,
 					 request->answers ? &request->answers[k] : NULL);
-	} while (is_stale(request, now));
+	} while (handover_changed(request->lineup, now));
 	request->before = NULL;
 }

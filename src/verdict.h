@@ -37,7 +37,10 @@ int verdict_of_look(struct estate_view *view, struct request *request);
 int verdict_pages(struct estate_view *view, struct request *request, unsigned char *memory,
 		  struct handover_page *pages);
 
-/* There is no time to find out: nothing counts of those of whom it is not sure without READs. */
+/*
+ * There is no time to find out: what was right but for those who are missing is the result, or else
+ * nothing counts of those of whom it is not sure without READs.
+ */
 void verdict_late(struct estate_view *view, struct request *request);
 
 #endif

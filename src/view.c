@@ -46,21 +46,11 @@ static int renew_lineup(struct estate_view *view)
 	return 0;
 }
 
-int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
-		     struct estate_view **result)
+int view_make(struct estate *es, const struct estate_view_attr *attr, struct estate_view **result)
 {
-	struct estate_view *view;
+	struct estate_view *view = calloc(1, sizeof(*view));
 	int error = 0;
 
-	if (!es || !result)
-		return error_set(-EINVAL, "estate_view_open: %s is NULL", es ? "view" : "es");
-	if (attr && attr->size != sizeof(*attr))
-		return error_set(
-			-EINVAL,
-			"estate_view_open: attr's size is %zu, this library expects %zu: start "
-			"from ESTATE_VIEW_ATTR_INIT, built with the same headers",
-			attr->size, sizeof(*attr));
-	view = calloc(1, sizeof(*view));
 	if (!view)
 		return error_set(-ENOMEM, "estate_view_open: no memory");
 	view->es = es;
@@ -75,9 +65,27 @@ int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
 		free(view);
 		return error;
 	}
-	__atomic_add_fetch(&es->views, 1, __ATOMIC_ACQ_REL);
 	*result = view;
 	return 0;
+}
+
+int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
+		     struct estate_view **result)
+{
+	int error;
+
+	if (!es || !result)
+		return error_set(-EINVAL, "estate_view_open: %s is NULL", es ? "view" : "es");
+	if (attr && attr->size != sizeof(*attr))
+		return error_set(
+			-EINVAL,
+			"estate_view_open: attr's size is %zu, this library expects %zu: start "
+			"from ESTATE_VIEW_ATTR_INIT, built with the same headers",
+			attr->size, sizeof(*attr));
+	error = view_make(es, attr, result);
+	if (!error)
+		__atomic_add_fetch(&es->views, 1, __ATOMIC_ACQ_REL);
+	return error;
 }
 
 static void free_requests(struct request *request)
@@ -91,13 +99,10 @@ static void free_requests(struct request *request)
 	}
 }
 
-void estate_view_close(struct estate_view *view)
+void view_free(struct estate_view *view)
 {
-	if (!view)
-		return;
 	if (view->io)
 		group_io_close(view->es->group, view->io);
-	__atomic_sub_fetch(&view->es->views, 1, __ATOMIC_ACQ_REL);
 	for (unsigned int t = 0; t < ESTATE_TABLES_MAX; t++)
 		op_pool_free(&view->pools[t]);
 	op_pool_free(&view->page_pool);
@@ -109,6 +114,14 @@ void estate_view_close(struct estate_view *view)
 	lineup_release(view->lineup);
 	reduce_room_free(&view->room);
 	free(view);
+}
+
+void estate_view_close(struct estate_view *view)
+{
+	if (!view)
+		return;
+	__atomic_sub_fetch(&view->es->views, 1, __ATOMIC_ACQ_REL);
+	view_free(view);
 }
 
 int view_begin(struct estate_view *view, struct estate_table *table,
@@ -271,19 +284,33 @@ static void read_all(struct estate_view *view, struct request *request, const vo
 	}
 }
 
-/* What was known of each key's home before it was read held until now. */
-static int all_steady(const struct request *request, const void *const *keys, size_t key_length,
-		      const struct handover *after)
+/* What counted of each key's home before it was read was nobody else's until now; and nobody was missing. */
+static int all_held(const struct request *request, const void *const *keys, size_t key_length,
+		    const struct handover *after, int *sure)
 {
 	const struct geometry *geometry = &request->query.table->geometry;
 
+	*sure = 1;
 	for (unsigned int k = 0; k < request->count; k++) {
 		uint64_t home = geometry_home(geometry, entry_hash(geometry, keys[k], key_length));
 
-		if (!handover_steady(request->lineup, request->before, after, home))
+		if (!handover_held(request->lineup, request->before, after, home))
 			return 0;
+		*sure &= handover_sure(request->lineup, request->before, home);
 	}
 	return 1;
+}
+
+/* At the deadline: nothing counts of those of whom it is not sure. */
+static void read_what_is_sure(struct estate_view *view, struct request *request,
+			      const void *const *keys, size_t key_length, struct handover *now)
+{
+	do {
+		handover_look(request->lineup, request->query.table, NULL, NULL, now);
+		for (unsigned int i = 0; i < request->lineup->roster->count; i++)
+			now[i].unsure = 1;
+		read_all(view, request, keys, key_length);
+	} while (handover_changed(request->lineup, now));
 }
 
 /*
@@ -305,16 +332,19 @@ static __attribute__((noinline)) int read_carefully(struct estate_view *view,
 	after = before + lineup->roster->count;
 	request->before = before;
 	for (;;) {
+		int held;
+		int sure;
+
 		handover_look(lineup, request->query.table, NULL, NULL, before);
 		read_all(view, request, keys, key_length);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		handover_look(lineup, request->query.table, NULL, NULL, after);
-		if (all_steady(request, keys, key_length, after))
+		held = all_held(request, keys, key_length, after, &sure);
+		if (held && sure)
 			break;
 		if (pace_us(&view->pace) >= request->query.deadline_us) {
-			for (unsigned int i = 0; i < lineup->roster->count; i++)
-				before[i].unsure = 1;
-			read_all(view, request, keys, key_length);
+			if (!held)
+				read_what_is_sure(view, request, keys, key_length, before);
 			break;
 		}
 		sched_yield();

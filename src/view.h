@@ -35,6 +35,10 @@ struct estate_view {
 	unsigned int request_max;
 };
 
+/* A view that the instance's user has no part in, and does not have to close. */
+int view_make(struct estate *es, const struct estate_view_attr *attr, struct estate_view **view);
+void view_free(struct estate_view *view);
+
 /*
  * Begin a call: take over the newest lineup, see that @request has room for
  * @count keys' results. @no_deadline: what a query without one gets. With a
