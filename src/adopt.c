@@ -48,6 +48,11 @@ static int is_about(const struct layout_adoption *record, const struct roster_en
 	       !memcmp(record->leaver, leaver->uuid, sizeof(record->leaver));
 }
 
+static uint32_t state_of(const struct layout_adoption *record)
+{
+	return __atomic_load_n(&record->state, __ATOMIC_RELAXED);
+}
+
 static void set_over(struct adopter *adopter, const struct layout_adoption *record, int over)
 {
 	__atomic_store_n(&adopter->over[record - records_of(adopter->es)], over, __ATOMIC_RELAXED);
@@ -122,9 +127,9 @@ static int wants_us(const struct estate *es, const struct roster_entry *entry)
 		return 0;
 	record = region_adoption(es->region.memory, entry->uuid, entry->epoch);
 	/* One that is done may have finished by now. */
-	return !record || record->state == LAYOUT_ADOPTION_RESUMING ||
-	       record->state == LAYOUT_ADOPTION_DONE ||
-	       (record->state == LAYOUT_ADOPTION_REFUSED &&
+	return !record || state_of(record) == LAYOUT_ADOPTION_RESUMING ||
+	       state_of(record) == LAYOUT_ADOPTION_DONE ||
+	       (state_of(record) == LAYOUT_ADOPTION_REFUSED &&
 		record->attempt != shared_load(&header->attempt));
 }
 
@@ -209,7 +214,7 @@ static void settle(struct adopter *adopter, const struct roster *roster)
 	struct layout_adoption *records = records_of(adopter->es);
 
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !adopter->busy; i++) {
-		if (records[i].state != LAYOUT_ADOPTION_DONE || adopter->over[i] ||
+		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over[i] ||
 		    adopter->may_return[i] || !roster_gone(roster, records[i].leaver, 1) ||
 		    forget(adopter))
 			continue;

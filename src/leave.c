@@ -286,7 +286,7 @@ static int look(struct estate *es, struct wait *wait)
 	/* One that comes back may have begun already, before we see it again. */
 	if (!wait->comes_back && wait->gone_us &&
 	    clock_monotonic_us() > wait->gone_us + HANDOVER_DEATH_US) {
-		header->withdrawn = header->attempt;
+		shared_store(&header->withdrawn, header->attempt);
 		return error_set(-EHOSTDOWN, "%s ended while it took %s over", wait->name,
 				 es->identity.name);
 	}

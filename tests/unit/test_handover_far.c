@@ -248,7 +248,7 @@ static void seal(struct fixture *f, const uint8_t *uuid)
 {
 	struct layout_header *header = header_of(f->leaver);
 
-	memcpy(header->adopter, uuid, 16);
+	shared_copy_to(header->adopter, uuid, 16);
 	shared_store(&header->adopter_epoch, 5);
 	shared_store(&header->attempt, 1);
 	__atomic_store_n(&header->state, LAYOUT_SEALED, __ATOMIC_SEQ_CST);
@@ -256,20 +256,27 @@ static void seal(struct fixture *f, const uint8_t *uuid)
 	nap(100);
 }
 
+static void clear_record(struct fixture *f)
+{
+	static const struct layout_adoption none;
+
+	shared_copy_to(record_of(f->adopter), &none, sizeof(none));
+}
+
 static void unseal(struct fixture *f)
 {
 	__atomic_store_n(&header_of(f->leaver)->state, LAYOUT_JOINED, __ATOMIC_SEQ_CST);
-	memset(record_of(f->adopter), 0, sizeof(struct layout_adoption));
+	clear_record(f);
 }
 
 static void record(struct fixture *f, enum layout_adoption_state said, uint64_t cursor)
 {
 	struct layout_adoption *made = record_of(f->adopter);
 
-	memcpy(made->leaver, f->leaver->identity.uuid, 16);
-	made->cursor[0] = cursor;
-	made->state = said;
-	made->epoch = f->leaver->identity.epoch;
+	shared_copy_to(made->leaver, f->leaver->identity.uuid, 16);
+	shared_store(&made->cursor[0], cursor);
+	__atomic_store_n(&made->state, said, __ATOMIC_SEQ_CST);
+	shared_store(&made->epoch, f->leaver->identity.epoch);
 }
 
 /* Nothing is handed over: one READ for each instance. With no lease: pages, too, and no more. */
@@ -384,8 +391,8 @@ static void test_strange_adopters(void **state)
 	sum = get_within(f, 20000);
 	assert_int_equal(sum.why, -EAGAIN);
 	/* By the one who is here; whatever that one still remembers. */
-	memcpy(header_of(f->leaver)->adopter, f->adopter->identity.uuid, 16);
-	memset(record_of(f->adopter), 0, sizeof(struct layout_adoption));
+	shared_copy_to(header_of(f->leaver)->adopter, f->adopter->identity.uuid, 16);
+	clear_record(f);
 	sum = get(f);
 	assert_int_equal(sum.missing, 0);
 	assert_int_equal(sum.sum, ADOPTERS);
@@ -485,7 +492,7 @@ static void test_hostile_pages(void **state)
 		unsigned char was[LAYOUT_PAGE];
 		struct sum sum;
 
-		memcpy(was, of->region.memory, LAYOUT_PAGE);
+		shared_copy_from(was, of->region.memory, LAYOUT_PAGE);
 		record(f, (enum layout_adoption_state)(round % 7), rand_r(&random));
 		for (int i = 0; i < 1 + round % 20; i++) {
 			unsigned int at = (unsigned int)rand_r(&random) % LAYOUT_PAGE;
@@ -493,17 +500,17 @@ static void test_hostile_pages(void **state)
 			/* But for what says that it is another one, and the state that is needed here. */
 			if (round % 5 && (at < 260 || (at >= 272 && at < 296)))
 				continue;
-			((volatile unsigned char *)of->region.memory)[at] =
-				(unsigned char)rand_r(&random);
+			__atomic_store_n(&of->region.memory[at], (unsigned char)rand_r(&random),
+					 __ATOMIC_RELAXED);
 		}
 		sum = get_within(f, 2000);
 		assert_true(sum.sum <= LEAVERS + ADOPTERS);
 		scan(f, 5000, &sum);
-		memcpy(of->region.memory, was, 256);
-		memcpy(of->region.memory + 272, was + 272, LAYOUT_PAGE - 272);
+		shared_copy_to(of->region.memory, was, 256);
+		shared_copy_to(of->region.memory + 272, was + 272, LAYOUT_PAGE - 272);
 		__atomic_store_n(&header_of(f->leaver)->state, LAYOUT_SEALED, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&header_of(f->adopter)->state, LAYOUT_JOINED, __ATOMIC_SEQ_CST);
-		header_of(of)->tables = 1;
+		__atomic_store_n(&header_of(of)->tables, 1, __ATOMIC_SEQ_CST);
 	}
 	unseal(f);
 }
@@ -627,7 +634,8 @@ static void cut_in_the_midst(const char *name, uint64_t offset, size_t length, v
 
 	(void)offset;
 	/* A stripe, which only scans and adopters read. */
-	if (length < 30000 || strcmp(name, "leaver") || mover->count++)
+	if (length < 30000 || strcmp(name, "leaver") ||
+	    __atomic_fetch_add(&mover->count, 1, __ATOMIC_SEQ_CST))
 		return;
 	fake_unplug(mover->f->addresses[0], 1);
 }
@@ -643,8 +651,9 @@ static void test_lost_and_found(void **state)
 	pthread_create(&thread, NULL, leave_thread, f);
 	nap(1500);
 	fake_watch(NULL, NULL);
-	assert_int_equal(mover.count > 0, 1);
-	assert_int_equal(record_of(f->adopter)->state, LAYOUT_ADOPTION_RUNNING);
+	assert_true(__atomic_load_n(&mover.count, __ATOMIC_SEQ_CST) > 0);
+	assert_int_equal(__atomic_load_n(&record_of(f->adopter)->state, __ATOMIC_SEQ_CST),
+			 LAYOUT_ADOPTION_RUNNING);
 	fake_unplug(f->addresses[0], 0);
 	pthread_join(thread, &result);
 	assert_ok((int)(intptr_t)result);
