@@ -479,6 +479,99 @@ static void test_moving(void **state)
 	unseal(f);
 }
 
+/* A request that takes longer than its lease: the home was taken meanwhile. */
+static void test_slow_request(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_query query = ESTATE_QUERY_INIT;
+	struct estate_answer answer = { 0 };
+	struct sum sum = { 0 };
+	uint64_t key = KEY;
+	const void *place = &key;
+	int status;
+	void *tag;
+
+	query.deadline_us = 5000000;
+	/* Where the table is it learns first, and that takes its time. */
+	fake_hold(1);
+	assert_ok(estate_query_start(f->view, f->table, 1, &place, 8, &query, &sum.sum, 8, &status,
+				     &answer, f));
+	seal(f, f->adopter->identity.uuid);
+	record(f, LAYOUT_ADOPTION_DONE, 0);
+	assert_ok(estate_add(counters(f->adopter), &key, 8, &(uint64_t){ LEAVERS }));
+	nap(HANDOVER_LEASE_US / 1000);
+	fake_hold(0);
+	while (!estate_query_poll(f->view, &tag, 1))
+		;
+	assert_int_equal(status, 0);
+	take(&sum, &answer);
+	assert_int_equal(sum.missing, 0);
+	assert_int_equal(sum.sum, LEAVERS + ADOPTERS);
+	unseal(f);
+}
+
+/* What is done before the adopter's page is read for the n-th time. */
+struct pages {
+	struct fixture *f;
+	unsigned int count;
+	unsigned int values; /* READs of the adopter's, which are none of its page */
+	unsigned int scenario;
+};
+
+static void before_page(const char *name, uint64_t offset, size_t length, void *arg)
+{
+	struct pages *pages = arg;
+	struct fixture *f = pages->f;
+	uint64_t key = KEY;
+
+	if (strcmp(name, "adopter"))
+		return;
+	if (offset || length != LAYOUT_PAGE) {
+		/* The home is taken when the page was read twice. */
+		if (pages->scenario == 1 && pages->count == 2 && !pages->values++)
+			assert_ok(
+				estate_add(counters(f->adopter), &key, 8, &(uint64_t){ LEAVERS }));
+		return;
+	}
+	pages->count++;
+	if (pages->scenario == 0 && pages->count == 2)
+		record(f, LAYOUT_ADOPTION_DONE, 0);
+	if (pages->scenario == 0 && pages->count == 3)
+		record(f, 0, 0);
+	if (pages->scenario == 1 && pages->count == 3)
+		fake_unplug(f->addresses[1], 1);
+}
+
+/*
+ * What a READ shows of a record that it shows for the first time may be of another leaver. And an
+ * adopter that cannot be read any more may have taken the home just before.
+ */
+static void test_pages_change(void **state)
+{
+	struct fixture *f = *state;
+	struct pages pages = { .f = f };
+	struct sum sum;
+
+	get(f);
+	seal(f, f->adopter->identity.uuid);
+	fake_watch(before_page, &pages);
+	sum = get(f);
+	assert_true(pages.count >= 3);
+	assert_int_equal(sum.missing, 0);
+	assert_int_equal(sum.sum, LEAVERS + ADOPTERS);
+	fake_watch(NULL, NULL);
+	pages = (struct pages){ .f = f, .scenario = 1 };
+	record(f, LAYOUT_ADOPTION_RUNNING, 0);
+	fake_watch(before_page, &pages);
+	sum = get(f);
+	assert_true(pages.values > 0 && pages.count >= 3);
+	assert_int_equal(sum.missing, 1);
+	assert_int_equal(sum.sum, LEAVERS);
+	fake_watch(NULL, NULL);
+	fake_unplug(f->addresses[1], 0);
+	unseal(f);
+}
+
 /* Anything may stand in a page. Nobody crashes, and nobody takes longer than he was given. */
 static void test_hostile_pages(void **state)
 {
@@ -689,6 +782,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_lease),	   test(test_within_the_lease),
 		test(test_cursors),	   test(test_strange_adopters),
+		test(test_slow_request),   test(test_pages_change),
 		test(test_moving),	   test(test_hostile_pages),
 		test(test_leave),	   test(test_cut_off),
 		test(test_lost_and_found), test(test_adopter_ends),
