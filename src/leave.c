@@ -199,7 +199,7 @@ static void find_adopter(struct estate *es, struct wait *wait)
 	const struct roster_entry *adopter = find(roster, wait->uuid);
 
 	wait->there = 0;
-	if (!adopter) {
+	if (!adopter || !adopter->peer) {
 		/* That a connection broke does not say that it is dead. */
 		if (!roster_gone(roster, wait->uuid, wait->peer || !is_resumed(es)))
 			wait->gone_us = 0;
@@ -235,7 +235,9 @@ static struct word listen(const struct estate *es, struct wait *wait)
 		wait->recorded = 0;
 	else if (wait->there)
 		wait->recorded++;
-	return wait->recorded < LOOKS_TO_BELIEVE ? (struct word){ 0 } : word;
+	if (wait->recorded < LOOKS_TO_BELIEVE)
+		return (struct word){ 0 };
+	return word;
 }
 
 /*

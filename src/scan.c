@@ -506,15 +506,16 @@ static int begin_far(struct scan *scan)
 		return error;
 	gather_wait(scan->view, request);
 	request->query.deadline_us = deadline_us;
-	scan->before = calloc((size_t)request->lineup->roster->count * 2, sizeof(*scan->before));
+	scan->handovers =
+		calloc((size_t)request->lineup->roster->count * 2, sizeof(*scan->handovers));
 	scan->pages = calloc(request->lineup->roster->count, sizeof(*scan->pages));
 	scan->page_memory =
 		aligned_alloc(LAYOUT_PAGE, (size_t)request->lineup->roster->count * LAYOUT_PAGE);
-	if (!scan->before || !scan->pages || !scan->page_memory)
+	if (!scan->handovers || !scan->pages || !scan->page_memory)
 		return error_set(-ENOMEM, "scan: no memory for %u instances",
 				 request->lineup->roster->count);
-	scan->handovers = scan->before;
-	scan->after = scan->before + request->lineup->roster->count;
+	scan->before = scan->handovers;
+	scan->after = scan->handovers + request->lineup->roster->count;
 	/* All that is read is read after this. */
 	scan->lease_us = handover_lease(request->lineup, clock_monotonic_us());
 	scan->stripes = stripes_begin(scan->view, request, 0);
