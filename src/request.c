@@ -30,8 +30,9 @@ int request_reserve(struct request *request, unsigned int count, unsigned int in
 			return error;
 		request->missing_room = all;
 	}
-	if (!far)
-		return 0;
+	if (!far && count > REQUEST_NEAR)
+		count = REQUEST_NEAR;
+	all = (size_t)count * instances;
 	if (count > request->key_room) {
 		error = reserve((void **)&request->keys, count, sizeof(*request->keys));
 		if (error)
