@@ -26,10 +26,8 @@ void clock_tick(struct clock *clock)
 	clock_raise(clock, clock_physical());
 }
 
-void clock_observe(struct clock *clock, uint64_t stamp)
+void clock_observe_later(struct clock *clock, uint64_t stamp)
 {
-	if (stamp <= __atomic_load_n(&clock->now, __ATOMIC_RELAXED))
-		return;
 	if (stamp > clock_physical() + (CLOCK_AHEAD_MAX_US << CLOCK_COUNTER_BITS))
 		return;
 	clock_raise(clock, stamp);

@@ -34,8 +34,15 @@ void clock_tick(struct clock *clock);
 /* Push @clock forward to a stamp of our own. Any thread. */
 void clock_raise(struct clock *clock, uint64_t stamp);
 
-/* Push @clock forward to a stamp that was read. Any thread. */
-void clock_observe(struct clock *clock, uint64_t stamp);
+/* Push @clock forward to a stamp that was read, and is later. Any thread. */
+void clock_observe_later(struct clock *clock, uint64_t stamp);
+
+/* The same for any stamp; few are later. */
+static inline void clock_observe(struct clock *clock, uint64_t stamp)
+{
+	if (stamp > __atomic_load_n(&clock->now, __ATOMIC_RELAXED))
+		clock_observe_later(clock, stamp);
+}
 
 /* A stamp for a write over an entry whose last stamp was @last. */
 static inline uint64_t clock_stamp(const struct clock *clock, uint64_t last)

@@ -50,6 +50,7 @@ struct entry_key {
 	uint64_t hash;
 	uint64_t crc; /* 32 bits: salt, then key */
 	uint32_t length;
+	uint64_t meta; /* what a live copy of it has that has an inline value of full length */
 };
 
 /* What verified, copied out of reach of the writer. */
@@ -102,12 +103,14 @@ ENTRY_INLINE void entry_key_init(struct entry_key *key, const struct geometry *g
 	if (key_words <= 2 && length == key_words * 8) {
 		key->hash = entry_hash(geometry, bytes, key_words * 8);
 		key->length = key_words * 8;
+		key->meta = geometry->whole_meta | key_words * 8;
 		memcpy(key->words, bytes, key_words * 8);
 		entry_key_salt(key, salt, key_words);
 		return;
 	}
 	key->hash = entry_hash(geometry, bytes, length);
 	key->length = (uint32_t)length;
+	key->meta = geometry->whole_meta | length;
 	for (i = 0; i < whole; i++)
 		memcpy(key->words + i, (const unsigned char *)bytes + i * 8, 8);
 	if (length % 8)
@@ -172,6 +175,58 @@ ENTRY_INLINE enum entry_state entry_load_value(const struct geometry *geometry, 
 	*stamp = s;
 	*meta = m;
 	return m & META_LIVE ? ENTRY_LIVE : ENTRY_DELETED;
+}
+
+/* Continue @crc over @count words, as @load loads them: eight at a time, and the rest by one jump. */
+#define ENTRY_CRC_WORDS(crc, words, count, load)                \
+	do {                                                    \
+		for (; unlikely((count) > 8); (count)--)        \
+			(crc) = crc_word(crc, load(words++));   \
+		(words) += (count);                             \
+		switch (count) {                                \
+		case 8:                                         \
+			(crc) = crc_word(crc, load(words - 8)); \
+			__attribute__((fallthrough));           \
+		case 7:                                         \
+			(crc) = crc_word(crc, load(words - 7)); \
+			__attribute__((fallthrough));           \
+		case 6:                                         \
+			(crc) = crc_word(crc, load(words - 6)); \
+			__attribute__((fallthrough));           \
+		case 5:                                         \
+			(crc) = crc_word(crc, load(words - 5)); \
+			__attribute__((fallthrough));           \
+		case 4:                                         \
+			(crc) = crc_word(crc, load(words - 4)); \
+			__attribute__((fallthrough));           \
+		case 3:                                         \
+			(crc) = crc_word(crc, load(words - 3)); \
+			__attribute__((fallthrough));           \
+		case 2:                                         \
+			(crc) = crc_word(crc, load(words - 2)); \
+			__attribute__((fallthrough));           \
+		case 1:                                         \
+			(crc) = crc_word(crc, load(words - 1)); \
+			__attribute__((fallthrough));           \
+		default:                                        \
+			break;                                  \
+		}                                               \
+	} while (0)
+
+/* Of memory that is being written. */
+ENTRY_INLINE uint64_t entry_crc_words(uint64_t crc, const uint64_t *words, uint32_t count)
+{
+	ENTRY_CRC_WORDS(crc, words, count, shared_load);
+	return crc;
+}
+
+/* Of memory that nobody writes: the instruction takes a word from there. */
+ENTRY_INLINE uint64_t entry_crc_own(uint64_t crc, const uint64_t *words, uint32_t count)
+{
+#define ENTRY_LOAD_OWN(word) (*(word))
+	ENTRY_CRC_WORDS(crc, words, count, ENTRY_LOAD_OWN);
+#undef ENTRY_LOAD_OWN
+	return crc;
 }
 
 /* Whether the words of @key are at @copy now; its length is for the CRC to prove. */

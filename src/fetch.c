@@ -40,35 +40,15 @@ static void want_home(struct fetch *fetch)
 {
 	const struct geometry *geometry = fetch->attempt.geometry;
 
+	/* Not before: a key whose slot is known needs none. */
+	fetch->attempt.home = geometry_home(geometry, fetch->attempt.key->hash);
 	want(fetch, FETCH_HOME, geometry_bucket_offset(geometry, fetch->attempt.home),
 	     geometry->bucket_size * 2, 0);
 }
 
-/* Both copies of a slot, to where the home buckets or the chain's bucket would have them. */
-static void want_slot(struct fetch *fetch, uint32_t slot)
+void fetch_begin_home(struct fetch *fetch)
 {
-	const struct geometry *geometry = fetch->attempt.geometry;
-	uint64_t bucket = slot / LAYOUT_SLOTS;
-	size_t inside = geometry_copy_offset(geometry, slot % LAYOUT_SLOTS, 0);
-
-	fetch->slot = slot;
-	want(fetch, FETCH_SLOT, geometry_bucket_offset(geometry, bucket) + inside,
-	     geometry->copy_size * 2, chain_place(geometry) + inside);
-}
-
-void fetch_begin(struct fetch *fetch, const struct far_table *table, const struct entry_key *key,
-		 uint32_t slot, unsigned char *landing)
-{
-	const struct geometry *geometry = table->geometry;
-
-	judge_begin(&fetch->attempt, geometry, table->salt, key,
-		    geometry_home(geometry, key->hash));
-	fetch->table = table->offset;
-	fetch->landing = landing;
-	if (slot < geometry->slots)
-		want_slot(fetch, slot);
-	else
-		want_home(fetch);
+	want_home(fetch);
 }
 
 /* The first of the two copies of @slot, among what was read. */
@@ -151,7 +131,14 @@ static int look_at_home(struct fetch *fetch)
 {
 	uint32_t first = (uint32_t)(fetch->attempt.home * LAYOUT_SLOTS);
 	size_t bucket_size = fetch->attempt.geometry->bucket_size;
+	unsigned int seems =
+		ENTRY_KEY_WORDS(fetch->attempt.geometry, judge_seek, fetch->attempt.geometry,
+				fetch->attempt.key, slot_at(fetch, 0, 0));
 
+	if (likely(seems < 2 * LAYOUT_SLOTS) &&
+	    fetch_glance(fetch, first + seems,
+			 slot_at(fetch, seems, seems / LAYOUT_SLOTS * bucket_size)))
+		return FOUND;
 	for (int hinted = 1; hinted >= 0; hinted--) {
 		/* At first where the key seems to be; to say that it is nowhere takes all slots. */
 		for (uint32_t i = 0; i < 2 * LAYOUT_SLOTS; i++) {
@@ -191,12 +178,11 @@ static int look_at_chain(struct fetch *fetch)
 
 static int look(struct fetch *fetch)
 {
-	size_t chain = chain_place(fetch->attempt.geometry);
 	int found;
 
 	switch (fetch->stage) {
 	case FETCH_SLOT:
-		found = look_at_slot(fetch, fetch->slot, slot_at(fetch, fetch->slot, chain));
+		found = look_at_slot(fetch, fetch->slot, fetch->landing);
 		if (found != ABSENT)
 			return found;
 		/* Deleted, and perhaps somewhere else by now. */
@@ -216,7 +202,7 @@ static int look(struct fetch *fetch)
 	return BROKEN;
 }
 
-int fetch_step(struct fetch *fetch)
+static __attribute__((noinline)) int step(struct fetch *fetch)
 {
 	switch (look(fetch)) {
 	case FOUND:
@@ -235,4 +221,11 @@ int fetch_step(struct fetch *fetch)
 	default:
 		return -EBADMSG;
 	}
+}
+
+int fetch_step(struct fetch *fetch)
+{
+	if (likely(fetch->stage == FETCH_SLOT) && fetch_glance(fetch, fetch->slot, fetch->landing))
+		return 0;
+	return step(fetch);
 }

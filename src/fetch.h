@@ -36,8 +36,8 @@ struct fetch {
 	uint32_t length;
 	unsigned char *to;
 
-	/* When it was found. */
-	const void *value;
+	/* When it was found: in the landing memory, aligned to 8. */
+	unsigned char *value;
 	size_t value_length;
 	uint64_t stamp;
 	uint32_t slot; /* where it is; before: where it is looked for */
@@ -53,12 +53,55 @@ struct fetch {
 /* Bytes of landing memory that a fetch in a table needs. */
 size_t fetch_room(const struct geometry *geometry);
 
+/* Begin at the home bucket: what fetch_begin_again() does if it is not told better. */
+void fetch_begin_home(struct fetch *fetch);
+
+/* Begin anew, with what @fetch's key is now: @slot is where it was seen last, or FETCH_NO_SLOT. */
+static inline void fetch_begin_again(struct fetch *fetch, uint32_t slot)
+{
+	const struct geometry *geometry = fetch->attempt.geometry;
+
+	fetch->attempt.number = 1;
+	fetch->attempt.doubts = 0;
+	if (unlikely(slot >= geometry->slots)) {
+		fetch_begin_home(fetch);
+		return;
+	}
+	fetch->slot = slot;
+	fetch->stage = FETCH_SLOT;
+	fetch->offset = fetch->table + geometry_slot_offset(geometry, slot);
+	fetch->length = geometry->copy_size * 2;
+	fetch->to = fetch->landing;
+}
+
 /*
  * Begin: @slot is where the key was seen last, or FETCH_NO_SLOT. @key stays
  * valid until the fetch ends; @landing has fetch_room() bytes, aligned to 8.
  */
-void fetch_begin(struct fetch *fetch, const struct far_table *table, const struct entry_key *key,
-		 uint32_t slot, unsigned char *landing);
+static inline void fetch_begin(struct fetch *fetch, const struct far_table *table,
+			       const struct entry_key *key, uint32_t slot, unsigned char *landing)
+{
+	judge_begin(&fetch->attempt, table->geometry, table->salt, key, 0);
+	fetch->table = table->offset;
+	fetch->landing = landing;
+	fetch_begin_again(fetch, slot);
+}
+
+/* The common case: the key is in this slot, and all is well. The value stays where it landed. */
+ENTRY_INLINE int fetch_glance(struct fetch *fetch, uint32_t slot, const unsigned char *copies)
+{
+	const struct geometry *geometry = fetch->attempt.geometry;
+	struct glance found;
+
+	if (!ENTRY_KEY_WORDS(geometry, judge_glance, geometry, fetch->attempt.salt,
+			     fetch->attempt.key, slot, copies, NULL, &found))
+		return 0;
+	fetch->slot = slot;
+	fetch->value = fetch->landing + ((const unsigned char *)found.value - fetch->landing);
+	fetch->value_length = found.length;
+	fetch->stamp = found.stamp;
+	return 1;
+}
 
 /*
  * The READ is in the landing memory. FETCH_MORE: post the next one. 0: the value

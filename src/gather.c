@@ -2,6 +2,7 @@
 #include "gather.h"
 
 #include "error.h"
+#include "near.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -20,36 +21,47 @@
 /* An instance whose READs are overdue for so long holds nobody up any more. */
 #define PATIENCE_US 1000
 
-#define DONE_MAX 32
-#define TURNS_AT_ONCE 4
-
 /* What was read so often without verifying did not miss the deadline: it is damaged. */
 #define DAMAGED_ATTEMPTS 64
 
-static struct reading *reading_at(struct request *request, unsigned int key, unsigned int instance)
-{
-	return &request->readings[(size_t)key * request->lineup->roster->count + instance];
-}
+#define TURNS_AT_ONCE 4
+#define HURRY_US 1000
 
 /* Read all values, for the first time or once more. */
 static void begin_values(struct request *request)
 {
 	request->begun = 0;
+	request->begun_instances = 0;
 	request->keys_left = request->count;
 	request->missing_count = 0;
 	for (unsigned int k = 0; k < request->count; k++)
 		request->keys[k].pending = 1;
 }
 
-static void finish_key(struct estate_view *view, struct request *request, unsigned int k)
+/* All that the far instances say to a key has come. */
+static inline void have_all(struct estate_view *view, struct request *request,
+			    struct request_key *key)
 {
-	struct reading *readings = reading_at(request, k, 0);
+	unsigned int k = (unsigned int)(key - request->keys);
+	struct reading *readings = request_readings(request, k);
 
-	request->status[k] = view_get(view, request, &request->keys[k].words, readings,
-				      request->out + k * request->out_size,
-				      request->answers ? &request->answers[k] : NULL);
-	for (unsigned int i = 0; i < request->lineup->roster->count; i++)
-		if (readings[i].op)
+	if (request->lineup->far < request->lineup->count) {
+		near_locate(request, &key->words, readings);
+		near_read(view, request, &key->words, readings);
+	}
+	if (unlikely(request->before != NULL))
+		view_judge(request, &key->words, readings);
+	view_reduce(view, request, k, readings);
+}
+
+static void finish_key(struct estate_view *view, struct request *request, struct request_key *key)
+{
+	unsigned int k = (unsigned int)(key - request->keys);
+	struct reading *readings = request_readings(request, k);
+
+	have_all(view, request, key);
+	for (unsigned int i = 0; i < request->lineup->count; i++)
+		if (likely(readings[i].op != NULL))
 			op_give(readings[i].op);
 	if (--request->keys_left)
 		return;
@@ -70,25 +82,30 @@ void gather_looked(struct estate_view *view, struct request *request)
 static void finish_reading(struct estate_view *view, struct op *op, int error)
 {
 	struct request *request = op->request;
-	struct reading *reading = reading_at(request, op->key, op->instance);
+	struct request_key *key = op->key;
 
-	reading->error = error;
-	if (error) {
-		reading->op = NULL;
+	op->reading->value = op->fetch.value;
+	op->reading->length = op->fetch.value_length;
+	op->reading->stamp = op->fetch.stamp;
+	op->reading->error = error;
+	if (unlikely(error)) {
+		op->reading->op = NULL;
 		op_give(op);
 	}
-	if (!--request->keys[op->key].pending)
-		finish_key(view, request, op->key);
+	if (!--key->pending)
+		finish_key(view, request, key);
 }
 
-static int post(struct estate_view *view, struct op *op, void *to, uint64_t offset, uint32_t length)
+static inline int post(struct estate_view *view, struct op *op, void *to, uint64_t offset,
+		       uint32_t length)
 {
-	const struct transport_read read = { op->landing, to, offset, length, &op->arrival };
-
-	return view->transport->operations->read(view->io, op->endpoint, &read);
+	op->read.to = to;
+	op->read.offset = offset;
+	op->read.length = length;
+	return view->transport->operations->read(view->io, op->endpoint, &op->read);
 }
 
-static int post_fetch(struct estate_view *view, struct op *op)
+static inline int post_fetch(struct estate_view *view, struct op *op)
 {
 	op->stage = OP_FETCH;
 	return post(view, op, op->fetch.to, op->fetch.offset, op->fetch.length);
@@ -116,24 +133,29 @@ static int post_directory(struct estate_view *view, struct op *op)
 		    directory_batch(op) * (uint32_t)sizeof(struct layout_table));
 }
 
-static void begin_fetch(struct op *op, const struct view_place *place)
+/* The place is known. 0: a READ is posted. */
+static inline int read_key(struct estate_view *view, struct op *op, const struct view_place *place)
 {
-	const struct entry_key *key = &op->request->keys[op->key].words;
+	const struct entry_key *key = &op->key->words;
 
 	fetch_begin(&op->fetch, &place->far, key, place_position(place, key->hash), op->room);
+	return post_fetch(view, op);
 }
 
-/* The place is known. 0: a READ is posted. */
-static int read_key(struct estate_view *view, struct op *op, const struct view_place *place)
+/* Whom it asks. */
+static const struct roster_entry *entry_of(const struct op *op)
 {
-	begin_fetch(op, place);
-	return post_fetch(view, op);
+	const struct request *request = op->request;
+	const struct reading *first =
+		request_readings(request, (unsigned int)(op->key - request->keys));
+
+	return &request->lineup->roster->entries[op->reading - first];
 }
 
 /* The header has come. 0: a READ is posted. */
 static int take_header(struct estate_view *view, struct op *op, struct view_place *place)
 {
-	const struct roster_entry *entry = &op->request->lineup->roster->entries[op->instance];
+	const struct roster_entry *entry = entry_of(op);
 	struct region_identity identity;
 
 	if (region_check(op->room, entry->peer->size, &identity))
@@ -163,9 +185,7 @@ static int take_directory(struct estate_view *view, struct op *op, struct view_p
 	for (unsigned int i = 0; i < batch; i++) {
 		struct region_table found;
 
-		if (region_parse_table(
-			    raw + i, op->table + i,
-			    op->request->lineup->roster->entries[op->instance].peer->size, &found))
+		if (region_parse_table(raw + i, op->table + i, entry_of(op)->peer->size, &found))
 			return -EBADMSG;
 		if (strcmp(found.name, table->name))
 			continue;
@@ -187,15 +207,17 @@ static int take_directory(struct estate_view *view, struct op *op, struct view_p
 	return -ENOENT;
 }
 
-static int take_fetch(struct estate_view *view, struct op *op, const struct view_place *place)
+static int take_fetch(struct estate_view *view, struct op *op)
 {
 	int result = fetch_step(&op->fetch);
 
-	if (result == FETCH_MORE)
+	if (unlikely(result == FETCH_MORE))
 		return post_fetch(view, op);
-	if (result)
+	if (unlikely(result))
 		return result;
-	place_remember(place, op->request->keys[op->key].words.hash, op->fetch.slot);
+	/* Unless it was where it was remembered to be. */
+	if (op->fetch.stage != FETCH_SLOT)
+		place_remember(op->place, op->key->words.hash, op->fetch.slot);
 	finish_reading(view, op, 0);
 	return 0;
 }
@@ -204,30 +226,29 @@ static int take_fetch(struct estate_view *view, struct op *op, const struct view
 static void advance(struct estate_view *view, struct arrival *arrival, int error)
 {
 	struct op *op = (struct op *)arrival;
-	struct view_place *place;
 
 	if (unlikely(!op->request)) {
 		op->endpoint->overdue--;
 		op_give(op);
 		return;
 	}
-	place = &op->request->lineup->places[op->request->query.table->number][op->instance];
 	if (likely(!error)) {
 		if (likely(op->stage == OP_FETCH))
-			error = take_fetch(view, op, place);
+			error = take_fetch(view, op);
 		else if (op->stage == OP_HEADER)
-			error = take_header(view, op, place);
+			error = take_header(view, op, op->place);
 		else
-			error = take_directory(view, op, place);
+			error = take_directory(view, op, op->place);
 	}
-	if (error)
+	if (unlikely(error))
 		finish_reading(view, op, error);
 }
 
-static struct endpoint *endpoint_of(struct estate_view *view, const struct request *request,
-				    unsigned int i)
+/* To a far instance of the lineup, if there is one; @current: the group is as it was. */
+static inline struct endpoint *endpoint_of(struct estate_view *view, const struct request *request,
+					   unsigned int i, int current)
 {
-	if (likely(request->lineup->generation == group_generation(view->es->group)))
+	if (likely(current))
 		return request->lineup->endpoints[i];
 	/* The group has changed since the request began. */
 	return group_endpoint(view->es->group, view->io, &request->lineup->roster->entries[i]);
@@ -236,20 +257,14 @@ static struct endpoint *endpoint_of(struct estate_view *view, const struct reque
 /* Tell those who wait for what has come; whether anything has. Begins nothing new. */
 static int take_arrivals(struct estate_view *view)
 {
-	const struct transport_operations *operations = view->transport->operations;
-	struct transport_done done[DONE_MAX];
 	unsigned int count;
 	int came = 0;
 
 	/* All of it first: what it is followed by has room in the queues then. */
-	while ((count = operations->poll(view->io, done, DONE_MAX)) > 0) {
-		for (unsigned int i = 0; i < count; i++) {
-			struct arrival *arrival = done[i].tag;
-
-			arrival->arrived(view, arrival, done[i].status);
-		}
-		came = 1;
-	}
+	do {
+		count = gather_take_some(view);
+		came |= count > 0;
+	} while (count == GATHER_DONE_MAX);
 	return came;
 }
 
@@ -263,37 +278,34 @@ static int is_stuck(struct estate_view *view, const struct endpoint *endpoint)
 int gather_endpoint(struct estate_view *view, const struct request *request, unsigned int i,
 		    struct endpoint **endpoint)
 {
-	*endpoint = endpoint_of(view, request, i);
+	*endpoint = endpoint_of(view, request, i, view_is_current(view, request->lineup));
 	if (!*endpoint)
 		return -EHOSTDOWN;
 	return unlikely((*endpoint)->overdue) && is_stuck(view, *endpoint) ? -ETIMEDOUT : 0;
 }
 
-/* Begin to read instance @i, which is far. 0: begun, or decided; -EAGAIN: no room now. */
-static int begin_far(struct estate_view *view, struct request *request, unsigned int k,
-		     unsigned int i)
+/* Begin to read a far instance at @endpoint. 0: begun, or decided; -EAGAIN: no room now. */
+static inline int begin_far(struct estate_view *view, struct request *request,
+			    struct request_key *key, struct reading *reading,
+			    struct view_place *place, struct endpoint *endpoint)
 {
-	const struct estate_table *table = request->query.table;
-	const struct view_place *place = &request->lineup->places[table->number][i];
-	struct reading *reading = reading_at(request, k, i);
-	struct endpoint *endpoint;
 	struct op *op;
 	int error;
 
 	reading->op = NULL;
-	reading->error = gather_endpoint(view, request, i, &endpoint);
-	if (reading->error)
+	reading->error = -ETIMEDOUT;
+	if (unlikely(endpoint->overdue) && is_stuck(view, endpoint))
 		return 0;
-	op = op_take(&view->pools[table->number]);
-	if (!op)
+	op = op_take(&view->pools[request->query.table->number]);
+	if (unlikely(!op))
 		return -EAGAIN;
-	op->arrival.arrived = advance;
 	op->request = request;
 	op->endpoint = endpoint;
-	op->key = k;
-	op->instance = i;
+	op->key = key;
+	op->reading = reading;
+	op->place = place;
 	error = likely(!place->state) ? read_key(view, op, place) : post_header(view, op);
-	if (error) {
+	if (unlikely(error)) {
 		op_give(op);
 		if (error != -EAGAIN)
 			reading->error = error;
@@ -301,26 +313,42 @@ static int begin_far(struct estate_view *view, struct request *request, unsigned
 	}
 	reading->op = op;
 	reading->error = READING_PENDING;
-	request->keys[k].pending++;
+	key->pending++;
 	return 0;
 }
 
 /* Begin as many readings as there is room for. 0: all of them. */
 static int begin_readings(struct estate_view *view, struct request *request)
 {
-	const struct roster *roster = request->lineup->roster;
+	const struct lineup *lineup = request->lineup;
+	struct view_place *places = lineup->places[request->query.table->number];
+	int current = view_is_current(view, lineup);
 
-	while (request->begun < (size_t)request->count * roster->count) {
-		unsigned int k = (unsigned int)(request->begun / roster->count);
-		unsigned int i = (unsigned int)(request->begun % roster->count);
+	for (; request->begun < request->count; request->begun++) {
+		struct request_key *key = &request->keys[request->begun];
+		struct reading *readings = request_readings(request, request->begun);
 
-		if (!lineup_is_far(&roster->entries[i]))
-			*reading_at(request, k, i) = (struct reading){ NULL, READING_NEAR };
-		else if (begin_far(view, request, k, i))
-			return -EAGAIN;
-		request->begun++;
-		if (i + 1 == roster->count && !--request->keys[k].pending)
-			finish_key(view, request, k);
+		for (unsigned int i = request->begun_instances; i < lineup->count; i++) {
+			struct endpoint *endpoint = endpoint_of(view, request, i, current);
+
+			if (unlikely(request->before && request->before[i].error)) {
+				/* Its page could not be read. */
+				readings[i].op = NULL;
+				readings[i].error = request->before[i].error;
+			} else if (unlikely(!endpoint)) {
+				int far = lineup_is_far(&lineup->roster->entries[i]);
+
+				readings[i].op = NULL;
+				readings[i].error = far ? -EHOSTDOWN : READING_NEAR;
+			} else if (begin_far(view, request, key, &readings[i], &places[i],
+					     endpoint)) {
+				request->begun_instances = i;
+				return -EAGAIN;
+			}
+		}
+		request->begun_instances = 0;
+		if (!--key->pending)
+			finish_key(view, request, key);
 	}
 	return 0;
 }
@@ -355,22 +383,52 @@ static void begin_more(struct estate_view *view)
 	view->transport->operations->flush(view->io);
 }
 
-int gather_begin(struct estate_view *view, struct request *request)
+/* It is an op like all others from now on. */
+static void stand_down(struct op *op)
 {
-	const struct estate_table *table = request->query.table;
-	struct request **last = &view->requests;
-	int error = op_pool_reserve(&view->pools[table->number], view->transport, view->io,
-				    fetch_room(&table->geometry), request->lineup->far);
+	op->arrival.arrived = advance;
+}
 
-	if (error)
-		return error;
-	request->unfinished = request->count;
-	verdict_begin(view, request);
-	begin_values(request);
+void gather_leave(struct request *request)
+{
+	for (unsigned int i = 0; request->standing && i < request->lineup->count; i++) {
+		struct op *op = request->readings[i].op;
+
+		if (!op)
+			continue;
+		stand_down(op);
+		op_give(op);
+	}
+	request->standing = 0;
+}
+
+static void append(struct estate_view *view, struct request *request)
+{
+	struct request **last = &view->requests;
+
 	while (*last)
 		last = &(*last)->next;
 	request->next = NULL;
 	*last = request;
+}
+
+int gather_begin(struct estate_view *view, struct request *request)
+{
+	const struct estate_table *table = request->query.table;
+	int error;
+
+	gather_leave(request);
+	error = op_pool_reserve(&view->pools[table->number], view->transport, view->io,
+				&table->geometry, request->lineup->far, advance);
+
+	if (error)
+		return error;
+	view_deadline(view, request);
+	request->unfinished = request->count;
+	request->lease_us = handover_lease(request->lineup, request->joined);
+	verdict_begin(request);
+	begin_values(request);
+	append(view, request);
 	begin_more(view);
 	return 0;
 }
@@ -405,24 +463,44 @@ static int abandon(struct op *op)
 	return -ETIMEDOUT;
 }
 
+/* At the deadline: what was not begun, or has not come, is missing. */
+static void expire_key(struct request *request, unsigned int k)
+{
+	const struct lineup *lineup = request->lineup;
+	struct reading *readings = request_readings(request, k);
+	unsigned int begun = k < request->begun	   ? lineup->count
+			     : k == request->begun ? request->begun_instances
+						   : 0;
+
+	for (unsigned int i = 0; i < lineup->count; i++) {
+		struct reading *reading = &readings[i];
+		int far = lineup_is_far(&lineup->roster->entries[i]);
+
+		if (i >= begun) {
+			reading->op = NULL;
+			reading->error = far ? -ETIMEDOUT : READING_NEAR;
+		} else if (reading->error == READING_PENDING) {
+			reading->error = abandon(reading->op);
+			reading->op = NULL;
+		}
+	}
+}
+
 void gather_abandon_pages(struct request *request)
 {
-	for (unsigned int i = 0; i < request->page_next && i < request->lineup->roster->count;
-	     i++) {
+	for (unsigned int i = 0; i < request->page_next && i < request->lineup->count; i++) {
 		struct reading *page = &request->pages[i];
 
 		if (page->error == READING_PENDING)
 			abandon(page->op);
 		else if (page->op)
 			op_give(page->op);
-		*page = (struct reading){ NULL, -ETIMEDOUT };
+		*page = (struct reading){ .error = -ETIMEDOUT };
 	}
 }
 
-/* What has not come of its values is missing. */
 static void abandon_values(struct estate_view *view, struct request *request)
 {
-	const struct roster *roster = request->lineup->roster;
 	unsigned int turn = request->turn;
 
 	for (unsigned int k = 0; k < request->count && request->turn == turn; k++) {
@@ -430,22 +508,11 @@ static void abandon_values(struct estate_view *view, struct request *request)
 
 		if (!key->pending)
 			continue;
-		for (unsigned int i = 0; i < roster->count; i++) {
-			struct reading *reading = reading_at(request, k, i);
-
-			if ((size_t)k * roster->count + i >= request->begun)
-				*reading =
-					(struct reading){ NULL, lineup_is_far(&roster->entries[i])
-									? -ETIMEDOUT
-									: READING_NEAR };
-			if (reading->error != READING_PENDING)
-				continue;
-			*reading = (struct reading){ NULL, abandon(reading->op) };
-		}
+		expire_key(request, k);
 		key->pending = 0;
-		finish_key(view, request, k);
+		finish_key(view, request, key);
 	}
-	request->begun = (size_t)request->count * roster->count;
+	request->begun = request->count;
 }
 
 void gather_expire(struct estate_view *view, struct request *request)
@@ -460,9 +527,34 @@ void gather_expire(struct estate_view *view, struct request *request)
 	end(view, request);
 }
 
+void gather_hurry(struct estate_view *view, uint64_t now)
+{
+	for (struct request *r = view->requests; r; r = r->next) {
+		unsigned int count = r->lineup->count;
+
+		if (!r->unfinished || !verdict_looks(r) || r->page_next <= count ||
+		    now < r->patience_us)
+			continue;
+		for (unsigned int i = 0; i < count; i++) {
+			struct reading *page = &r->pages[i];
+
+			if (page->error != READING_PENDING)
+				continue;
+			abandon(page->op);
+			*page = (struct reading){ .error = -ETIMEDOUT };
+			view->unsettled = 1;
+			gather_looked(view, r);
+			/* That was the last one of this look. */
+			if (!verdict_looks(r) || r->page_next <= count)
+				break;
+		}
+	}
+}
+
 int gather_turn(struct estate_view *view, struct gather_patience *patience, uint64_t until_us)
 {
 	int came = gather_progress(view);
+	uint64_t nap = NAP_US;
 	uint64_t now;
 
 	if (++patience->turns % SPINS_PER_LOOK) {
@@ -473,11 +565,16 @@ int gather_turn(struct estate_view *view, struct gather_patience *patience, uint
 	now = pace_us(&view->pace);
 	if (now >= until_us)
 		return -ETIMEDOUT;
+	/* Somebody looks for pages, and may have to go on without one. */
+	if (unlikely(view->requests && verdict_looks(view->requests))) {
+		gather_hurry(view, now);
+		nap = HURRY_US;
+	}
 	if (came || !patience->sleep_us)
 		patience->sleep_us = now + SPIN_US;
 	else if (now >= patience->sleep_us)
-		view->transport->operations->wait(view->io, until_us - now < NAP_US ? until_us
-										    : now + NAP_US);
+		view->transport->operations->wait(view->io,
+						  until_us - now < nap ? until_us : now + nap);
 	return 0;
 }
 
@@ -485,11 +582,110 @@ void gather_wait(struct estate_view *view, struct request *request)
 {
 	struct gather_patience patience = { 0 };
 
+	/* Mostly all of it comes at once, and there is nothing more to begin. */
+	take_arrivals(view);
+	if (likely(!request->unfinished)) {
+		end(view, request);
+		if (unlikely(view->requests != NULL))
+			begin_more(view);
+		return;
+	}
+	begin_more(view);
 	while (request->unfinished) {
-		if (gather_turn(view, &patience, request->query.deadline_us)) {
+		if (gather_turn(view, &patience, view_deadline(view, request))) {
 			gather_expire(view, request);
 			return;
 		}
 	}
 	end(view, request);
+}
+
+/* A standing op's READ has come. */
+static void count(struct estate_view *view, struct arrival *arrival, int error)
+{
+	struct op *op = (struct op *)arrival;
+
+	(void)view;
+	op->reading->error = error;
+	op->request->awaited--;
+}
+
+int gather_stand(struct estate_view *view, struct request *request)
+{
+	const struct lineup *lineup = request->lineup;
+	const struct estate_table *table = request->query.table;
+	struct view_place *places = lineup->places[table->number];
+	struct request_key *key = request->keys;
+
+	for (unsigned int i = 0; i < lineup->count; i++)
+		if (lineup_is_far(&lineup->roster->entries[i]) &&
+		    (!lineup->endpoints[i] || places[i].state || !places[i].positions))
+			return 0;
+	if (op_pool_reserve(&view->pools[table->number], view->transport, view->io,
+			    &table->geometry, lineup->far, advance))
+		return 0;
+	for (unsigned int i = 0; i < lineup->count; i++) {
+		struct reading *reading = &request->readings[i];
+		struct op *op = NULL;
+
+		if (lineup->endpoints[i])
+			op = op_take(&view->pools[table->number]);
+		reading->op = op;
+		if (!op)
+			continue;
+		op->arrival.arrived = count;
+		op->request = request;
+		op->endpoint = lineup->endpoints[i];
+		op->key = key;
+		op->reading = reading;
+		op->place = &places[i];
+		op->stage = OP_STANDING;
+		fetch_begin(&op->fetch, &places[i].far, &key->words, 0, op->room);
+		gather_aim(op);
+	}
+	request->standing = 1;
+	return 1;
+}
+
+void gather_go_on(struct estate_view *view, struct request *request, unsigned int begun)
+{
+	struct request_key *key = request->keys;
+
+	view_deadline(view, request);
+	request->standing = 0;
+	request->unfinished = 1;
+	verdict_begin(request);
+	/* Some of them are being read already. */
+	request->phase = REQUEST_READS;
+	begin_values(request);
+	request->begun_instances = begun;
+	for (unsigned int i = 0; i < request->lineup->count; i++) {
+		struct reading *reading = &request->readings[i];
+		struct op *op = reading->op;
+
+		if (!op) {
+			reading->error = READING_NEAR;
+			continue;
+		}
+		stand_down(op);
+		if (i >= begun) {
+			op_give(op);
+			reading->op = NULL;
+			continue;
+		}
+		if (reading->error != READING_PENDING)
+			continue;
+		/* Under way, or with another READ to be posted. */
+		if (op->stage == OP_STANDING)
+			op->stage = OP_FETCH;
+		else
+			reading->error = post_fetch(view, op);
+		if (!reading->error || reading->error == READING_PENDING) {
+			reading->error = READING_PENDING;
+			key->pending++;
+		}
+	}
+	append(view, request);
+	begin_more(view);
+	gather_wait(view, request);
 }

@@ -12,6 +12,48 @@
  */
 int gather_begin(struct estate_view *view, struct request *request);
 
+/*
+ * For calls that read one key and wait (one.c): the first key's readings keep their ops from
+ * one call to the next, so that little is left to be set. See that they have them; 0: they cannot
+ * now.
+ */
+int gather_stand(struct estate_view *view, struct request *request);
+
+/* Give these back: before the request's lineup or table changes. */
+void gather_leave(struct request *request);
+
+/*
+ * With standing ops, it took more than one READ each, or more time than there was: from here
+ * on it is a request as any other, until it is over. Of instances from @begun on no reading was
+ * begun; READING_PENDING: of the others, the READ is under way, or is to be posted if the op's
+ * stage is OP_FETCH.
+ */
+void gather_go_on(struct estate_view *view, struct request *request, unsigned int begun);
+
+/* What @op's fetch wants is what it will READ. */
+static inline void gather_aim(struct op *op)
+{
+	op->read.to = op->fetch.to;
+	op->read.offset = op->fetch.offset;
+	op->read.length = op->fetch.length;
+}
+
+#define GATHER_DONE_MAX 32
+
+/* Tell those who wait for what has come, at most so much; how much was it. Begins nothing new. */
+ENTRY_INLINE unsigned int gather_take_some(struct estate_view *view)
+{
+	struct transport_done done[GATHER_DONE_MAX];
+	unsigned int count = view->transport->operations->poll(view->io, done, GATHER_DONE_MAX);
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct arrival *arrival = done[i].tag;
+
+		arrival->arrived(view, arrival, done[i].status);
+	}
+	return count;
+}
+
 /* Whether something came. Never sleeps. */
 int gather_progress(struct estate_view *view);
 
@@ -29,6 +71,8 @@ int gather_endpoint(struct estate_view *view, const struct request *request, uns
 		    struct endpoint **endpoint);
 /* The same: one page less is pending. */
 void gather_looked(struct estate_view *view, struct request *request);
+/* Now and then: go on without pages that were waited for too long. */
+void gather_hurry(struct estate_view *view, uint64_t now);
 /* The same: nobody waits for the pages any more. */
 void gather_abandon_pages(struct request *request);
 

@@ -95,6 +95,7 @@ int geometry_init(struct geometry *geometry, const struct estate_table_attr *att
 	} else {
 		g.value_room = ROUND_UP(g.value_size, 8);
 	}
+	g.whole_meta = g.blocks ? GEOMETRY_NO_META : META(0, g.value_size, META_LIVE);
 	g.copy_size = (uint32_t)sizeof(struct layout_copy) + g.key_room + g.value_room;
 	g.bucket_size = (uint32_t)sizeof(struct layout_bucket) + LAYOUT_SLOTS * 2 * g.copy_size;
 

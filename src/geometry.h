@@ -27,6 +27,8 @@
 
 #define GEOMETRY_FLUSH_MS 100 /* unless the attributes say otherwise */
 
+#define GEOMETRY_NO_META ((uint64_t)1 << 32) /* is no copy's */
+
 struct geometry {
 	uint64_t seed;
 	uint64_t capacity;
@@ -35,6 +37,8 @@ struct geometry {
 	uint64_t blocks; /* extents; 0 if values are inline */
 	uint64_t extents; /* their offset in the table */
 	uint64_t length; /* of the whole table */
+	/* A live copy's with an inline value of full length, but for the key's; GEOMETRY_NO_META. */
+	uint64_t whole_meta;
 	uint32_t key_size;
 	uint32_t value_size; /* bytes of the longest value */
 	uint32_t key_room; /* key_size rounded up to 8 */
@@ -81,6 +85,13 @@ static inline size_t geometry_copy_offset(const struct geometry *geometry, unsig
 					  unsigned int copy)
 {
 	return sizeof(struct layout_bucket) + (size_t)(slot * 2 + copy) * geometry->copy_size;
+}
+
+/* Of a slot's two copies, in the table. */
+static inline uint64_t geometry_slot_offset(const struct geometry *geometry, uint32_t slot)
+{
+	return ((uint64_t)(slot / LAYOUT_SLOTS) + 1) * sizeof(struct layout_bucket) +
+	       (uint64_t)slot * 2 * geometry->copy_size;
 }
 
 static inline uint64_t geometry_block_offset(const struct geometry *geometry, uint64_t block)

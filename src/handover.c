@@ -225,21 +225,3 @@ int handover_none(const struct lineup *lineup, const struct handover *now)
 			return 0;
 	return 1;
 }
-
-uint64_t handover_lease(const struct lineup *lineup, uint64_t now_us)
-{
-	const struct roster *roster = lineup->roster;
-	uint64_t first = now_us;
-
-	for (unsigned int i = 0; i < roster->count; i++) {
-		const struct peer *peer = roster->entries[i].peer;
-		uint64_t joined;
-
-		if (!peer || !peer->far)
-			continue;
-		joined = shared_load(&peer->joined_us);
-		if (joined < first)
-			first = joined;
-	}
-	return first && !handover_in_sight(lineup) ? first + HANDOVER_LEASE_US : 0;
-}

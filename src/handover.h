@@ -106,12 +106,6 @@ int handover_changed(const struct lineup *lineup, const struct handover *then);
 /* Whether a look found nobody but members: then it is a lease, from the moment it began. */
 int handover_none(const struct lineup *lineup, const struct handover *now);
 
-/*
- * Until when, on our clock, all that is read from @now on has nothing of an adoption that has not
- * ended; 0: that is not known.
- */
-uint64_t handover_lease(const struct lineup *lineup, uint64_t now_us);
-
 /* Whether anybody whose memory is mapped is not just a member: after all of it was read. */
 static inline int handover_in_sight(const struct lineup *lineup)
 {
@@ -128,6 +122,31 @@ static inline int handover_in_sight(const struct lineup *lineup)
 				  LAYOUT_JOINED;
 	}
 	return others != 0;
+}
+
+/*
+ * A lease as it is when a request begins: until when, on our clock, what is read from then on has
+ * nothing of an adoption that has not ended; 0: never. @joined: set to what is known of each of
+ * the roster, for whoever needs it of some of them only. For a lineup that has far instances.
+ */
+static inline uint64_t handover_lease(const struct lineup *lineup, uint64_t *joined)
+{
+	const struct roster *roster = lineup->roster;
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct peer *peer = roster->entries[i].peer;
+
+		if (!peer || !peer->far)
+			continue;
+		joined[i] = shared_load(&peer->joined_us);
+		if (joined[i] < first)
+			first = joined[i];
+	}
+	/* All of that was before now, and so is good for those who are mapped. */
+	if (unlikely(!first || first == UINT64_MAX || handover_in_sight(lineup)))
+		return 0;
+	return first + HANDOVER_LEASE_US;
 }
 
 #endif

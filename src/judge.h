@@ -148,12 +148,20 @@ static inline int judge_hints(const struct attempt *attempt, const unsigned char
 			     geometry->key_room / 8);
 }
 
-/* Whether a verified copy's key belongs to the home that is looked at. */
-static inline int judge_in_chain(const struct attempt *attempt, const struct entry_copy *copy)
+/* The first of the eight slots from @copies on, the home's and the next one's, with a hint; 8: none. */
+ENTRY_INLINE unsigned int judge_seek(const struct geometry *geometry, const struct entry_key *key,
+				     const unsigned char *copies, uint32_t key_words)
 {
-	uint64_t hash = entry_hash(attempt->geometry, copy->key, META_KEY_LENGTH(copy->meta));
+	size_t copy_size = geometry->copy_size;
 
-	return geometry_home(attempt->geometry, hash) == attempt->home;
+	for (unsigned int slot = 0; slot < 2 * LAYOUT_SLOTS; slot++, copies += 2 * copy_size) {
+		if (slot == LAYOUT_SLOTS)
+			copies += sizeof(struct layout_bucket);
+		if (entry_has_key(key, (const struct layout_copy *)copies, key_words) ||
+		    entry_has_key(key, (const struct layout_copy *)(copies + copy_size), key_words))
+			return slot;
+	}
+	return 2 * LAYOUT_SLOTS;
 }
 
 /* A verified value that an owner of this library would not have written. */
@@ -161,6 +169,99 @@ static inline int judge_odd_length(const struct geometry *geometry, size_t lengt
 {
 	return geometry->type == ESTATE_OPAQUE ? length > geometry->value_size
 					       : length != geometry->value_size;
+}
+
+/* What a glance at a slot found. */
+struct glance {
+	const void *value;
+	size_t length;
+	uint64_t stamp;
+};
+
+/*
+ * The common case of judge_slot(), judge_is_key() and judge_value() in one, and short: both
+ * copies are of the key and verify, or only one was ever written, and its value is
+ * inline. @to: where the value is copied to, from memory that is being written; NULL: nobody
+ * writes it, and the value stays where it is. 0: something else, for these three
+ * to find out, and *@glance is not written.
+ */
+ENTRY_INLINE int judge_glance(const struct geometry *geometry, uint32_t salt,
+			      const struct entry_key *key, uint32_t slot,
+			      const unsigned char *copies, uint64_t *to, struct glance *glance,
+			      uint32_t key_words)
+{
+	const struct layout_copy *newer = (const struct layout_copy *)copies;
+	const struct layout_copy *older =
+		(const struct layout_copy *)(copies + geometry->copy_size);
+	uint64_t stamp = shared_load(&newer->stamp);
+	uint64_t last = shared_load(&older->stamp);
+	uint64_t key_crc = salt;
+	uint64_t check, crc;
+	const uint64_t *value;
+	uint32_t length = geometry->value_size;
+	uint32_t words = geometry->value_room / 8;
+
+	if (last > stamp) {
+		const struct layout_copy *copy = newer;
+		uint64_t swap = stamp;
+
+		newer = older;
+		older = copy;
+		stamp = last;
+		last = swap;
+	}
+	check = entry_load_check(newer);
+	/* A shorter value, of a type that has such. */
+	if (unlikely(check >> 32 != key->meta)) {
+		length = META_INLINE_LENGTH(check >> 32);
+		words = (length + 7) / 8;
+		if (geometry->blocks ||
+		    (key->meta ^ check >> 32) & (META_LIVE | META_KEY_LENGTH(UINT32_MAX)) ||
+		    judge_odd_length(geometry, length))
+			return 0;
+	}
+	if (unlikely(!entry_has_key(key, newer, key_words)))
+		return 0;
+	for (uint32_t i = 0; i < key_words; i++)
+		key_crc = crc_word(key_crc, key->words[i]);
+	crc = entry_crc_header(key_crc, slot, (uint32_t)(check >> 32), stamp);
+	value = entry_words_const(newer) + key_words;
+	if (to) {
+		for (uint32_t i = 0; i < words; i++) {
+			to[i] = shared_load(value + i);
+			crc = crc_word(crc, to[i]);
+		}
+		value = to;
+	} else {
+		crc = entry_crc_own(crc, value, words);
+	}
+	if (unlikely((uint32_t)crc != (uint32_t)check))
+		return 0;
+	check = entry_load_check(older);
+	if (check | last) {
+		words = (META_INLINE_LENGTH(check >> 32) + 7) / 8;
+		if (unlikely(META_KEY_LENGTH(check >> 32) != key->length ||
+			     words > geometry->value_room / 8 ||
+			     !entry_has_key(key, older, key_words)))
+			return 0;
+		crc = entry_crc_header(key_crc, slot, (uint32_t)(check >> 32), last);
+		older = (const struct layout_copy *)(entry_words_const(older) + key_words);
+		crc = to ? entry_crc_words(crc, (const uint64_t *)older, words)
+			 : entry_crc_own(crc, (const uint64_t *)older, words);
+		if (unlikely((uint32_t)crc != (uint32_t)check))
+			return 0;
+	}
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	*glance = (struct glance){ value, length, stamp };
+	return 1;
+}
+
+/* Whether a verified copy's key belongs to the home that is looked at. */
+static inline int judge_in_chain(const struct attempt *attempt, const struct entry_copy *copy)
+{
+	uint64_t hash = entry_hash(attempt->geometry, copy->key, META_KEY_LENGTH(copy->meta));
+
+	return geometry_home(attempt->geometry, hash) == attempt->home;
 }
 
 /*

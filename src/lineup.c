@@ -36,6 +36,7 @@ static void carry_over(struct lineup *lineup, struct lineup *old, unsigned int t
 				continue;
 			places[i] = old->places[table][j];
 			old->places[table][j].positions = NULL;
+			old->places[table][j].seen = NULL;
 		}
 	}
 	lineup->places[table] = places;
@@ -49,6 +50,7 @@ struct lineup *lineup_make(struct estate *es, struct transport_io *io, struct li
 		return NULL;
 	lineup->references = 1;
 	lineup->roster = group_roster(es->group, &lineup->generation);
+	lineup->count = lineup->roster->count;
 	if (io) {
 		lineup->endpoints = calloc(lineup->roster->count + 1, sizeof(struct endpoint *));
 		if (!lineup->endpoints) {
@@ -65,13 +67,19 @@ struct lineup *lineup_make(struct estate *es, struct transport_io *io, struct li
 	return lineup;
 }
 
+static void free_place(struct view_place *place)
+{
+	free(place->positions);
+	free(place->seen);
+}
+
 void lineup_release(struct lineup *lineup)
 {
 	if (!lineup || --lineup->references)
 		return;
 	for (unsigned int t = 0; t < ESTATE_TABLES_MAX; t++) {
 		for (unsigned int i = 0; lineup->places[t] && i < lineup->roster->count; i++)
-			free(lineup->places[t][i].positions);
+			free_place(&lineup->places[t][i]);
 		free(lineup->places[t]);
 	}
 	free(lineup->endpoints);
@@ -111,6 +119,8 @@ static void look_up(const struct estate_table *table, const struct peer *peer,
 	place->near = (struct remote_table){ &table->geometry,
 					     (const unsigned char *)peer->memory + found.offset,
 					     found.salt };
+	free(place->seen);
+	place->seen = calloc(table->geometry.slots, sizeof(*place->seen));
 }
 
 const struct remote_table *lineup_near(struct lineup *lineup, const struct estate_table *table,

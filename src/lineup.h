@@ -27,10 +27,16 @@ struct view_place {
 	 */
 	uint64_t *positions;
 	uint64_t mask;
+	/*
+	 * Of one that is near, what we know of its sidecar: for each slot the fingerprint of the
+	 * key that was seen there last, 0 if none was. NULL: not near, not found yet.
+	 */
+	uint16_t *seen;
 };
 
 struct lineup {
 	unsigned int references; /* of one view: not atomic */
+	unsigned int count; /* of the roster */
 	unsigned int far; /* how many of the roster are read by READs */
 	uint64_t generation;
 	struct roster *roster;

@@ -22,9 +22,9 @@
 #define RENEW_US 500000 /* a far member that takes longer is taken for what it was */
 #define READERS_MAX 1024 /* connections that others may hold to us */
 
-uint64_t group_generation(const struct group *group)
+const uint64_t *group_generation(const struct group *group)
 {
-	return __atomic_load_n(&group->generation, __ATOMIC_ACQUIRE);
+	return &group->generation;
 }
 
 struct endpoint *group_endpoint(struct group *group, struct transport_io *io,

@@ -36,8 +36,8 @@ int group_join(const struct estate_attr *attr, const struct region_identity *ide
 /* Leave, and stop the background thread. */
 void group_leave(struct group *group);
 
-/* Grows whenever the roster changes. */
-uint64_t group_generation(const struct group *group);
+/* Grows whenever the roster changes: to be loaded, without a lock, as long as the group is there. */
+const uint64_t *group_generation(const struct group *group);
 
 struct roster *group_roster(struct group *group, uint64_t *generation);
 

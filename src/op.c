@@ -29,21 +29,22 @@ static int grow(struct op_pool *pool, struct transport *transport, struct transp
 	for (unsigned int i = count; i-- > 0;) {
 		struct op *op = &chunk->ops[i];
 
+		op->arrival.arrived = pool->arrived;
 		op->pool = pool;
-		op->landing = landing;
+		op->read.landing = landing;
+		op->read.tag = &op->arrival;
 		op->room = landing->memory + i * pool->stride;
 		op_give(op);
 	}
 	return 0;
 }
 
-int op_pool_reserve(struct op_pool *pool, struct transport *transport, struct transport_io *io,
-		    size_t room, unsigned int count)
+int op_pool_reserve_more(struct op_pool *pool, struct transport *transport, struct transport_io *io,
+			 size_t room, unsigned int count, op_arrived_fn *arrived)
 {
 	size_t ops;
 
-	if (likely(pool->free_count >= count && pool->stride))
-		return 0;
+	pool->arrived = arrived;
 	pool->stride = (room + 63) / 64 * 64;
 	ops = CHUNK_BYTES / pool->stride;
 	if (ops > CHUNK_OPS_MAX)

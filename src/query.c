@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The calls that read single keys, or many, over the group. */
+/* The calls that read many keys over the group, or do not wait. */
 #include "view.h"
 
 #include "error.h"
@@ -8,66 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int check_key(const struct estate_view *view, const struct estate_table *table,
-		     const void *key, size_t key_length, const void *out)
-{
-	if (unlikely(!view || !table || !key || !out))
-		return error_set(-EINVAL, "global read: %s is NULL",
-				 !view	  ? "view"
-				 : !table ? "table"
-				 : !key	  ? "key"
-					  : "out");
-	if (unlikely(key_length < 1 || key_length > table->geometry.key_size))
-		return error_set(-EINVAL, "table %s: a key of %zu bytes, must be 1 to %u",
-				 table->name, key_length, table->geometry.key_size);
-	return 0;
-}
-
-static int query(struct estate_view *view, struct estate_table *table, unsigned int count,
-		 const void *const *keys, size_t key_length, const struct estate_query *query,
-		 void *out, size_t out_size, int *status, struct estate_answer *answers)
-{
-	struct request *request = &view->call;
-	int error;
-
-	view_enter(view);
-	error = view_begin(view, table, query, count, out_size,
-			   pace_us(&view->pace) + view->deadline_us, request);
-	if (!error) {
-		request->out = out;
-		request->status = status;
-		request->answers = answers;
-		error = view_read_keys(view, request, keys, key_length);
-	}
-	if (!error && request->lineup->far)
-		gather_wait(view, request);
-	view_exit(view);
-	return error;
-}
-
-int estate_query_global(struct estate_view *view, struct estate_table *table, const void *key,
-			size_t key_length, const struct estate_query *q, void *out, size_t out_size,
-			struct estate_answer *answer)
-{
-	int status = 0;
-	int error = check_key(view, table, key, key_length, out);
-
-	if (!error)
-		error = query(view, table, 1, &key, key_length, q, out, out_size, &status, answer);
-	return error ? error : status;
-}
-
-int estate_get_global(struct estate_view *view, struct estate_table *table, const void *key,
-		      size_t key_length, void *out, size_t out_size, struct estate_answer *answer)
-{
-	return estate_query_global(view, table, key, key_length, NULL, out, out_size, answer);
-}
-
 static int check_keys(const struct estate_view *view, const struct estate_table *table,
 		      unsigned int count, const void *const *keys, size_t key_length,
 		      const void *out, const int *status)
 {
-	int error = check_key(view, table, keys, key_length, out);
+	int error = view_check(view, table, keys, key_length, out);
 
 	if (error)
 		return error;
@@ -83,12 +28,24 @@ int estate_query_batch(struct estate_view *view, struct estate_table *table, uns
 		       const void *const *keys, size_t key_length, const struct estate_query *q,
 		       void *out, size_t out_size, int *status, struct estate_answer *answers)
 {
+	struct request *request;
 	int found = 0;
 	int error = check_keys(view, table, count, keys, key_length, out, status);
 
-	if (!error)
-		error = query(view, table, count, keys, key_length, q, out, out_size, status,
-			      answers);
+	if (error)
+		return error;
+	request = &view->call;
+	view_enter(view);
+	error = view_begin(view, table, q, count, out_size, request);
+	if (!error) {
+		request->out = out;
+		request->status = status;
+		request->answers = answers;
+		error = view_read_keys(view, request, count, keys, key_length);
+	}
+	if (!error && request->lineup->far)
+		gather_wait(view, request);
+	view_exit(view);
 	if (error)
 		return error;
 	for (unsigned int i = 0; i < count; i++)
@@ -132,10 +89,9 @@ int estate_query_start(struct estate_view *view, struct estate_table *table, uns
 	request->status = status;
 	request->answers = answers;
 	view_enter(view);
-	error = view_begin(view, table, q, count, out_size,
-			   pace_us(&view->pace) + view->deadline_us, request);
+	error = view_begin(view, table, q, count, out_size, request);
 	if (!error)
-		error = view_read_keys(view, request, keys, key_length);
+		error = view_read_keys(view, request, count, keys, key_length);
 	/* Nobody is far: it is over, and was not put on the list of those under way. */
 	if (error || !request->lineup->far) {
 		struct request **list = error ? &view->idle : &view->requests;
@@ -160,10 +116,12 @@ int estate_query_poll(struct estate_view *view, void **tags, unsigned int max)
 	if (view->io)
 		gather_progress(view);
 	now = pace_us(&view->pace);
+	if (view->io)
+		gather_hurry(view, now);
 	for (struct request **link = &view->requests; *link && told < max;) {
 		struct request *request = *link;
 
-		if (request->unfinished && now >= request->query.deadline_us)
+		if (request->unfinished && now >= view_deadline(view, request))
 			gather_expire(view, request);
 		else if (request->unfinished)
 			link = &request->next;

@@ -65,8 +65,7 @@ static int begin(struct reach *reach, const struct roster_entry *leaver, struct 
 {
 	struct request *request = &reach->view->scan;
 	struct view_place *known;
-	int error = view_begin(reach->view, table, NULL, 1, table->geometry.value_size, UINT64_MAX,
-			       request);
+	int error = view_begin(reach->view, table, NULL, 1, table->geometry.value_size, request);
 
 	if (error)
 		return error;
@@ -93,7 +92,7 @@ int reach_begin(struct reach *reach, const struct roster_entry *leaver, struct e
 
 	view_enter(view);
 	if (reach->table != table || reach->offset != place->offset ||
-	    view->lineup->generation != group_generation(view->es->group)) {
+	    !view_is_current(view, view->lineup)) {
 		reach->table = NULL;
 		error = begin(reach, leaver, table, place, home);
 	}

@@ -83,6 +83,9 @@ int reducer_init(struct reducer *reducer, const struct geometry *geometry, estat
 	if (r.reduce == ESTATE_REDUCE_OR &&
 	    (geometry->type == ESTATE_I64 || geometry->type == ESTATE_F64))
 		return error_set(-ENOTSUP, "bitwise or is for unsigned values only");
+	r.fold = to_merge(r.reduce);
+	r.plain = r.reduce != ESTATE_REDUCE_CALL && r.reduce != ESTATE_REDUCE_AVERAGE &&
+		  r.reduce != ESTATE_REDUCE_COUNT;
 	*reducer = r;
 	return 0;
 }
@@ -101,19 +104,18 @@ size_t reducer_result_size(const struct reducer *reducer)
 	}
 }
 
-/* Of the accumulator. */
-static size_t result_room(const struct reducer *reducer)
+static size_t sums_room(const struct reducer *reducer)
 {
-	if (reducer->reduce == ESTATE_REDUCE_AVERAGE)
-		return reducer->geometry->value_count * sizeof(union merge_sum);
-	return reducer->value_room;
+	return reducer->geometry->value_count * sizeof(union merge_sum);
 }
 
 int reduce_room_reserve(struct reduce_room *room, const struct reducer *reducer,
 			unsigned int instances, size_t out_size)
 {
-	size_t size = result_room(reducer) + reducer->value_room;
+	size_t size = 0;
 
+	if (reducer->reduce == ESTATE_REDUCE_AVERAGE)
+		size = sums_room(reducer);
 	if (reducer->reduce == ESTATE_REDUCE_CALL) {
 		size = round_up(out_size) + (size_t)instances * reducer->value_room;
 		if (room->value_count < instances) {
@@ -148,19 +150,6 @@ void reduce_room_free(struct reduce_room *room)
 	free(room->memory);
 }
 
-void reduction_start(struct reduction *reduction, const struct reducer *reducer,
-		     const struct reduce_room *room)
-{
-	*reduction = (struct reduction){ .reducer = reducer,
-					 .result = room->memory,
-					 .next = room->memory,
-					 .values = room->values };
-	if (reducer->reduce == ESTATE_REDUCE_AVERAGE) {
-		memset(reduction->result, 0, result_room(reducer));
-		reduction->next = reduction->result + result_room(reducer);
-	}
-}
-
 /* Of two values of one stamp, that of the higher UUID counts, for everybody. */
 static int is_later(const struct reduction *reduction, uint64_t stamp, const uint8_t *uuid)
 {
@@ -169,43 +158,53 @@ static int is_later(const struct reduction *reduction, uint64_t stamp, const uin
 	return memcmp(uuid, reduction->latest, 16) > 0;
 }
 
-void reduction_add(struct reduction *reduction, size_t length, uint64_t stamp, const char *name,
-		   const uint8_t *uuid, uint64_t epoch)
+/* For a caller's function: aligned to 16. */
+static void keep(struct reduction *reduction, const unsigned char *value, size_t length,
+		 uint64_t stamp, const char *name, const uint8_t *uuid, uint64_t epoch)
+{
+	unsigned char *data = reduction->room->memory +
+			      (size_t)reduction->present * reduction->reducer->value_room;
+
+	memcpy(data, value, length);
+	reduction->room->values[reduction->present] =
+		(struct estate_value){ data, length, stamp, name, uuid, epoch };
+}
+
+static void sum_up(struct reduction *reduction, const unsigned char *value)
 {
 	const struct reducer *reducer = reduction->reducer;
-	const struct geometry *geometry = reducer->geometry;
+	union merge_sum *sums = (union merge_sum *)reduction->room->memory;
+
+	if (!reduction->present)
+		memset(sums, 0, sums_room(reducer));
+	merge_sum(reducer->geometry->type, sums, value, reducer->geometry->value_count);
+}
+
+void reduction_add_more(struct reduction *reduction, unsigned char *value, size_t length,
+			uint64_t stamp, const char *name, const uint8_t *uuid, uint64_t epoch)
+{
+	const struct reducer *reducer = reduction->reducer;
 	int first = !reduction->present;
 	int later = first || is_later(reduction, stamp, uuid);
 
 	switch (reducer->reduce) {
 	case ESTATE_REDUCE_CALL:
-		reduction->values[reduction->present] =
-			(struct estate_value){ reduction->next, length, stamp, name, uuid, epoch };
-		reduction->next += reducer->value_room;
+		keep(reduction, value, length, stamp, name, uuid, epoch);
 		break;
 	case ESTATE_REDUCE_AVERAGE:
-		merge_sum(geometry->type, (union merge_sum *)reduction->result, reduction->next,
-			  geometry->value_count);
+		sum_up(reduction, value);
 		break;
 	case ESTATE_REDUCE_COUNT:
 		break;
 	case ESTATE_REDUCE_LATEST:
-		if (later && !first) {
-			unsigned char *old = reduction->result;
-
-			reduction->result = reduction->next;
-			reduction->next = old;
-		}
+		if (later)
+			reduction->result = value;
 		break;
 	default:
-		if (!first)
-			merge_fold(to_merge(reducer->reduce), geometry->type, reduction->result,
-				   reduction->next, geometry->value_count);
+		merge_fold(reducer->fold, reducer->geometry->type, reduction->result, value,
+			   reducer->geometry->value_count);
 		break;
 	}
-	/* The first value was read to where the result is to be; from now on beside it. */
-	if (first && reduction->next == reduction->result)
-		reduction->next = reduction->result + reducer->value_room;
 	if (later) {
 		reduction->newest = stamp;
 		reduction->latest = uuid;
@@ -216,17 +215,17 @@ void reduction_add(struct reduction *reduction, size_t length, uint64_t stamp, c
 	reduction->present++;
 }
 
-static int call(const struct reduction *reduction, const struct reduce_room *room, void *out,
-		size_t out_size, size_t *length)
+static int call(const struct reduction *reduction, void *out, size_t out_size, size_t *length)
 {
 	const struct reducer *reducer = reduction->reducer;
+	const struct reduce_room *room = reduction->room;
 	unsigned char *result = room->memory + room->size - round_up(out_size);
 	size_t result_length = 0;
 	int error;
 
 	memset(result, 0, out_size);
-	error = reducer->call(reduction->values, reduction->present, result, out_size,
-			      &result_length, reducer->arg);
+	error = reducer->call(room->values, reduction->present, result, out_size, &result_length,
+			      reducer->arg);
 	if (error)
 		return error_set(error, "the caller's reducer returned %d", error);
 	if (result_length > out_size)
@@ -240,26 +239,28 @@ static int call(const struct reduction *reduction, const struct reduce_room *roo
 	return 0;
 }
 
-int reduction_finish(struct reduction *reduction, const struct reduce_room *room, void *out,
-		     size_t out_size, size_t *length)
+int reduction_finish_any(const struct reduction *reduction, void *out, size_t out_size,
+			 size_t *length)
 {
 	const struct reducer *reducer = reduction->reducer;
 	uint64_t present = reduction->present;
+	const void *result = reduction->result;
 	size_t size = reduction->length;
 
 	switch (reducer->reduce) {
 	case ESTATE_REDUCE_CALL:
-		return call(reduction, room, out, out_size, length);
+		return call(reduction, out, out_size, length);
 	case ESTATE_REDUCE_AVERAGE:
 		/* In place: a double is shorter than the sum that it is made of. */
 		size = reducer_result_size(reducer);
-		merge_average(reducer->geometry->type, reduction->result,
-			      (union merge_sum *)reduction->result, reducer->geometry->value_count,
-			      reduction->present);
+		result = reduction->room->memory;
+		merge_average(reducer->geometry->type, reduction->room->memory,
+			      (union merge_sum *)reduction->room->memory,
+			      reducer->geometry->value_count, reduction->present);
 		break;
 	case ESTATE_REDUCE_COUNT:
 		size = sizeof(present);
-		memcpy(reduction->result, &present, sizeof(present));
+		result = &present;
 		break;
 	default:
 		break;
@@ -267,7 +268,7 @@ int reduction_finish(struct reduction *reduction, const struct reduce_room *room
 	if (size > out_size)
 		return error_set(-EMSGSIZE, "the result has %zu bytes, there is room for %zu", size,
 				 out_size);
-	memcpy(out, reduction->result, size);
+	memcpy(out, result, size);
 	*length = size;
 	return 0;
 }

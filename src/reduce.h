@@ -5,11 +5,13 @@
 
 #include "geometry.h"
 #include "merge.h"
+#include "shared.h"
 
 #include <estate/view.h>
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* What a query comes down to, for one table. */
 struct reducer {
@@ -18,11 +20,13 @@ struct reducer {
 	estate_reduce_fn *call;
 	void *arg;
 	size_t value_room; /* bytes of a value, rounded up to 16 */
+	enum estate_merge fold; /* how two become one, if plain */
+	int plain; /* the result of one value is that value, and has its length */
 };
 
 /* Buffers of a view, of which it has one set. */
 struct reduce_room {
-	unsigned char *memory;
+	unsigned char *memory; /* sums; or for callers' reducers, values and then the result */
 	size_t size;
 	struct estate_value *values; /* for callers' reducers: one per instance */
 	unsigned int value_count;
@@ -31,9 +35,8 @@ struct reduce_room {
 /* A reduction under way. */
 struct reduction {
 	const struct reducer *reducer;
-	unsigned char *result; /* so far; of ESTATE_REDUCE_AVERAGE, sums */
-	unsigned char *next; /* where the next value is to be read to */
-	struct estate_value *values;
+	const struct reduce_room *room;
+	unsigned char *result; /* so far, of plain ones */
 	unsigned int present;
 	uint64_t oldest;
 	uint64_t newest;
@@ -53,18 +56,53 @@ int reduce_room_reserve(struct reduce_room *room, const struct reducer *reducer,
 			unsigned int instances, size_t out_size);
 void reduce_room_free(struct reduce_room *room);
 
-void reduction_start(struct reduction *reduction, const struct reducer *reducer,
-		     const struct reduce_room *room);
+static inline void reduction_start(struct reduction *reduction, const struct reducer *reducer,
+				   const struct reduce_room *room)
+{
+	reduction->reducer = reducer;
+	reduction->room = room;
+	reduction->present = 0;
+	reduction->oldest = 0;
+	reduction->newest = 0;
+}
 
-/* Take the value at reduction->next, which is then another place. */
-void reduction_add(struct reduction *reduction, size_t length, uint64_t stamp, const char *name,
-		   const uint8_t *uuid, uint64_t epoch);
+/* The same as below for all but the first value of a plain reduction. */
+void reduction_add_more(struct reduction *reduction, unsigned char *value, size_t length,
+			uint64_t stamp, const char *name, const uint8_t *uuid, uint64_t epoch);
+
+/* Take a value. It stays where it is until the reduction is finished, and may be written over. */
+static inline void reduction_add(struct reduction *reduction, unsigned char *value, size_t length,
+				 uint64_t stamp, const char *name, const uint8_t *uuid,
+				 uint64_t epoch)
+{
+	if (reduction->present || unlikely(!reduction->reducer->plain)) {
+		reduction_add_more(reduction, value, length, stamp, name, uuid, epoch);
+		return;
+	}
+	reduction->result = value;
+	reduction->length = length;
+	reduction->oldest = stamp;
+	reduction->newest = stamp;
+	reduction->latest = uuid;
+	reduction->present = 1;
+}
+
+/* The same as below, of any reduction. */
+int reduction_finish_any(const struct reduction *reduction, void *out, size_t out_size,
+			 size_t *length);
 
 /*
  * The result of at least one value, in @out, @length bytes. 0; -EMSGSIZE with a
  * sentence; or what the caller's function returned.
  */
-int reduction_finish(struct reduction *reduction, const struct reduce_room *room, void *out,
-		     size_t out_size, size_t *length);
+static inline int reduction_finish(const struct reduction *reduction, void *out, size_t out_size,
+				   size_t *length)
+{
+	if (unlikely(!reduction->reducer->plain || reduction->length > out_size))
+		return reduction_finish_any(reduction, out, out_size, length);
+	memcpy(out, reduction->result, reduction->length);
+	*length = reduction->length;
+	return 0;
+}
 
 #endif

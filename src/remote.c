@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "extent.h"
-#include "judge.h"
 #include "shared.h"
 
 #include <errno.h>
@@ -67,6 +66,7 @@ static enum finding try_slot(const struct remote_table *table, struct attempt *a
 		return UNSURE;
 	if (state != ENTRY_LIVE || !judge_is_key(attempt, &copy))
 		return ABSENT;
+	value->slot = slot;
 	return take_value(table, &copy, value);
 }
 
@@ -101,8 +101,10 @@ static enum finding try_chain(const struct remote_table *table, struct attempt *
 
 		if (state == ENTRY_TORN || state == ENTRY_EMPTY || !judge_in_chain(attempt, &copy))
 			return UNSURE;
-		if (state == ENTRY_LIVE && judge_is_key(attempt, &copy))
+		if (state == ENTRY_LIVE && judge_is_key(attempt, &copy)) {
+			value->slot = slot;
 			return take_value(table, &copy, value);
+		}
 		/* A chain cannot have more slots than there are; a circle can be long, though. */
 		if (steps >= attempt->geometry->slots)
 			return BROKEN;
@@ -153,11 +155,16 @@ static int again(unsigned int attempts, enum finding finding, uint64_t deadline_
 int remote_get(const struct remote_table *table, const struct entry_key *key, uint64_t deadline_us,
 	       struct remote_value *value)
 {
+	uint64_t home = geometry_home(table->geometry, key->hash);
+	uint32_t first = (uint32_t)(home * LAYOUT_SLOTS);
 	struct attempt attempt;
+	unsigned int seems = ENTRY_KEY_WORDS(table->geometry, judge_seek, table->geometry, key,
+					     slot_at(table, first));
 
-	judge_begin(&attempt, table->geometry, table->salt, key,
-		    geometry_home(table->geometry, key->hash));
-
+	if (likely(seems < 2 * LAYOUT_SLOTS) &&
+	    remote_glance(table, key, first + seems, slot_at(table, first + seems), value))
+		return 0;
+	judge_begin(&attempt, table->geometry, table->salt, key, home);
 	for (unsigned int attempts = 1;; attempts++) {
 		enum finding finding;
 		int error;

@@ -6,8 +6,8 @@
 #ifndef REMOTE_H
 #define REMOTE_H
 
-#include "entry.h"
 #include "geometry.h"
+#include "judge.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,14 +20,33 @@ struct remote_table {
 
 /* A value that was read. */
 struct remote_value {
-	void *data; /* room for the table's value_size, by the caller; aligned to 8 */
+	void *data; /* room for the table's value_size rounded up to 8, by the caller; aligned to 8 */
 	size_t length;
 	uint64_t stamp;
+	uint32_t slot; /* where it was */
 };
 
 /*
- * Read one key, of which @key->crc was made with this table's salt. Returns when
- * @deadline_us (CLOCK_MONOTONIC) has passed at the latest, or soon thereafter.
+ * Look for the key in @slot alone, whose copies are at @copies. 0: it is not proved to be
+ * there, and may be anywhere.
+ */
+ENTRY_INLINE int remote_glance(const struct remote_table *table, const struct entry_key *key,
+			       uint32_t slot, const unsigned char *copies,
+			       struct remote_value *value)
+{
+	struct glance glance;
+
+	if (!ENTRY_KEY_WORDS(table->geometry, judge_glance, table->geometry, table->salt, key, slot,
+			     copies, value->data, &glance))
+		return 0;
+	value->length = glance.length;
+	value->stamp = glance.stamp;
+	value->slot = slot;
+	return 1;
+}
+
+/*
+ * Read one key. Returns when @deadline_us (CLOCK_MONOTONIC) has passed at the latest, or soon thereafter.
  *
  * 0; -ENOENT: the key is proved absent; -ETIMEDOUT; -EBADMSG: what is there would not
  * verify, however often it was read. No sentence: a view reports these per instance.

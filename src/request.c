@@ -30,8 +30,9 @@ int request_reserve(struct request *request, unsigned int count, unsigned int in
 			return error;
 		request->missing_room = all;
 	}
-	if (!far)
-		return 0;
+	if (!far && count > REQUEST_NEAR)
+		count = REQUEST_NEAR;
+	all = (size_t)count * instances;
 	if (count > request->key_room) {
 		error = reserve((void **)&request->keys, count, sizeof(*request->keys));
 		if (error)
@@ -58,6 +59,8 @@ int request_reserve_handovers(struct request *request, unsigned int instances)
 	if (!error)
 		error = reserve((void **)&request->pages, instances, sizeof(*request->pages));
 	if (!error)
+		error = reserve((void **)&request->joined, instances, sizeof(*request->joined));
+	if (!error)
 		error = reserve((void **)&request->look_pages, instances,
 				sizeof(*request->look_pages));
 	if (!error)
@@ -71,6 +74,7 @@ void request_free(struct request *request)
 	free(request->handovers);
 	free(request->pages);
 	free(request->look_pages);
+	free(request->joined);
 	free(request->keys);
 	free(request->readings);
 	free(request->missing);

@@ -160,11 +160,10 @@ static int show_large(struct scan *scan, const struct found *entry)
 	int status = 0;
 	int error;
 
-	request->missing_count = 0;
 	request->out = scan->out;
 	request->status = &status;
 	request->answers = &answer;
-	error = view_read_keys(scan->view, request, &key, META_KEY_LENGTH(entry->copy.meta));
+	error = view_read_keys(scan->view, request, 1, &key, META_KEY_LENGTH(entry->copy.meta));
 	if (error)
 		return error;
 	if (request->lineup->far)
@@ -204,16 +203,15 @@ static int show(struct scan *scan, unsigned int first)
 			scan->why[entry->instance] = -EBADMSG;
 			continue;
 		}
-		memcpy(reduction.next, entry->copy.value, length);
-		reduction_add(&reduction, length, entry->copy.stamp, owner->name, owner->uuid,
-			      owner->epoch);
+		reduction_add(&reduction, (unsigned char *)entry->copy.value, length,
+			      entry->copy.stamp, owner->name, owner->uuid, owner->epoch);
 	}
 	if (!reduction.present)
 		return 0;
 	clock_observe(&scan->view->es->clock, reduction.newest);
 	answer.present = reduction.present;
 	answer.newest = reduction.newest;
-	error = reduction_finish(&reduction, room, scan->out, scan->out_size, &answer.length);
+	error = reduction_finish(&reduction, scan->out, scan->out_size, &answer.length);
 	return error ? error : visit(scan, &scan->found[first], &answer);
 }
 
@@ -391,7 +389,7 @@ static int is_leased(struct scan *scan)
 		return 0;
 	/* One that begins before the last one has ended goes on where that ends. */
 	if (scan->lease_us - now < HANDOVER_LEASE_US / 2) {
-		uint64_t next = handover_lease(lineup, now);
+		uint64_t next = handover_lease(lineup, scan->request->joined);
 
 		if (next > scan->lease_us)
 			scan->lease_us = next;
@@ -408,7 +406,7 @@ static int collect_far(struct scan *scan, uint64_t home)
 		if (error || is_leased(scan))
 			return error;
 		/* Whoever shows it may have taken his time: once more, if nobody hands over. */
-		scan->lease_us = handover_lease(scan->request->lineup, clock_monotonic_us());
+		scan->lease_us = handover_lease(scan->request->lineup, scan->request->joined);
 		if (clock_monotonic_us() < scan->lease_us) {
 			stripes_restart(scan->stripes, home, 0);
 			error = collect_all(scan, home, NULL);
@@ -501,7 +499,8 @@ static int begin_far(struct scan *scan)
 	/* Without a deadline, whoever does not say so in a second is missing. */
 	if (deadline_us == UINT64_MAX)
 		request->query.deadline_us = clock_monotonic_us() + 1000000;
-	error = view_read_keys(scan->view, request, &key, request->query.table->geometry.key_size);
+	error = view_read_keys(scan->view, request, 1, &key,
+			       request->query.table->geometry.key_size);
 	if (error)
 		return error;
 	gather_wait(scan->view, request);
@@ -517,7 +516,7 @@ static int begin_far(struct scan *scan)
 	scan->before = scan->handovers;
 	scan->after = scan->handovers + request->lineup->roster->count;
 	/* All that is read is read after this. */
-	scan->lease_us = handover_lease(request->lineup, clock_monotonic_us());
+	scan->lease_us = handover_lease(request->lineup, request->joined);
 	scan->stripes = stripes_begin(scan->view, request, 0);
 	return scan->stripes ? 0 : -ENOMEM;
 }
@@ -534,9 +533,13 @@ static int run(struct scan *scan, struct estate_table *table, const struct estat
 	scan->out_size = reducer_result_size(&request->query.reducer);
 	if (scan->out_size < table->geometry.value_size)
 		scan->out_size = table->geometry.value_size;
-	result = view_begin(scan->view, table, query, 1, scan->out_size, UINT64_MAX, request);
+	result = view_begin(scan->view, table, query, 1, scan->out_size, request);
 	if (result)
 		return result;
+	if (query && query->deadline_us)
+		view_deadline(scan->view, request);
+	else
+		request->query.deadline_us = UINT64_MAX;
 	scan->out = aligned_alloc(16, (scan->out_size + 15) / 16 * 16);
 	scan->why = calloc(request->lineup->roster->count + 1, sizeof(*scan->why));
 	if (!scan->out || !scan->why)

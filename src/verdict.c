@@ -3,9 +3,12 @@
 
 #include "gather.h"
 #include "handover.h"
+#include "near.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define PATIENCE_MAX_US 100000
 
 /* The next thing to do: whoever posts READs is to begin anew. */
 static void enter(struct request *request, enum request_phase phase)
@@ -16,15 +19,32 @@ static void enter(struct request *request, enum request_phase phase)
 	request->pages_pending = 1;
 }
 
-void verdict_begin(struct estate_view *view, struct request *request)
+void verdict_begin(struct request *request)
 {
-	uint64_t now = pace_us(&view->pace);
-
 	request->before = NULL;
 	request->looked = 0;
 	request->partial = 0;
-	request->lease_us = handover_lease(request->lineup, now);
-	enter(request, now < request->lease_us ? REQUEST_READS : REQUEST_LOOKS);
+	enter(request, request->lease_us && !request->distrusted ? REQUEST_READS : REQUEST_LOOKS);
+	request->distrusted = 0;
+}
+
+int verdict_is_leased_by_all(const struct request *request, unsigned int count, uint64_t now_us)
+{
+	if (!request->lease_us)
+		return 0;
+	for (unsigned int i = 0; i < request->lineup->count; i++) {
+		if (!lineup_is_far(&request->lineup->roster->entries[i]) ||
+		    now_us < request->joined[i] + HANDOVER_LEASE_US)
+			continue;
+		/* Unless nothing of it counts: it may be dead since. */
+		for (unsigned int k = 0; k < count; k++) {
+			int error = request_readings(request, k)[i].error;
+
+			if (!error || error == -ENOENT)
+				return 0;
+		}
+	}
+	return 1;
 }
 
 static void page_arrived(struct estate_view *view, struct arrival *arrival, int error)
@@ -38,7 +58,7 @@ static void page_arrived(struct estate_view *view, struct arrival *arrival, int 
 		op_give(op);
 		return;
 	}
-	page = &request->pages[op->instance];
+	page = op->reading;
 	page->error = error;
 	if (error) {
 		page->op = NULL;
@@ -51,17 +71,22 @@ static void page_arrived(struct estate_view *view, struct arrival *arrival, int 
 static int read_page(struct estate_view *view, struct request *request, unsigned int i)
 {
 	struct reading *page = &request->pages[i];
-	struct transport_read read = { .length = LAYOUT_PAGE };
 	struct op *op;
 	int error;
 
-	*page = (struct reading){ NULL, READING_NEAR };
+	*page = (struct reading){ .error = READING_NEAR };
 	if (!lineup_is_far(&request->lineup->roster->entries[i]))
 		return 0;
-	error = op_pool_reserve(&view->page_pool, view->transport, view->io, LAYOUT_PAGE, 1);
-	if (error) {
-		page->error = error;
+	/* Whoever did not answer does not count any more. */
+	if (request->before && request->before[i].error) {
+		page->error = request->before[i].error;
 		return 0;
+	}
+	if (!view->page_pool.free_count) {
+		page->error = op_pool_reserve_more(&view->page_pool, view->transport, view->io,
+						   LAYOUT_PAGE, 1, page_arrived);
+		if (page->error)
+			return 0;
 	}
 	op = op_take(&view->page_pool);
 	page->error = gather_endpoint(view, request, i, &op->endpoint);
@@ -69,21 +94,34 @@ static int read_page(struct estate_view *view, struct request *request, unsigned
 		op_give(op);
 		return 0;
 	}
-	op->arrival.arrived = page_arrived;
 	op->request = request;
-	op->instance = i;
-	read.landing = op->landing;
-	read.to = op->room;
-	read.tag = &op->arrival;
-	error = view->transport->operations->read(view->io, op->endpoint, &read);
+	op->reading = page;
+	op->read.to = op->room;
+	op->read.offset = 0;
+	op->read.length = LAYOUT_PAGE;
+	error = view->transport->operations->read(view->io, op->endpoint, &op->read);
 	if (error) {
 		op_give(op);
 		page->error = error;
 		return error == -EAGAIN ? error : 0;
 	}
-	*page = (struct reading){ op, READING_PENDING };
+	*page = (struct reading){ .op = op, .error = READING_PENDING };
 	request->pages_pending++;
 	return 0;
+}
+
+/* Somebody who is dead must not take the time that is needed for all others. */
+static uint64_t patience(struct estate_view *view, struct request *request)
+{
+	uint64_t until_us = view_deadline(view, request);
+	uint64_t left;
+
+	/* There is a result already, and a better one takes all of them. */
+	if (request->partial)
+		return UINT32_MAX;
+	left = until_us > request->look_us ? until_us - request->look_us : 0;
+
+	return left / 2 < PATIENCE_MAX_US ? left / 2 : PATIENCE_MAX_US;
 }
 
 int verdict_look(struct estate_view *view, struct request *request)
@@ -93,6 +131,7 @@ int verdict_look(struct estate_view *view, struct request *request)
 	if (!request->page_next) {
 		request->last_look_us = request->look_us;
 		request->look_us = pace_us(&view->pace);
+		request->patience_us = request->look_us + patience(view, request);
 	}
 	for (; request->page_next < request->lineup->roster->count; request->page_next++)
 		if (read_page(view, request, request->page_next))
@@ -163,14 +202,17 @@ static int read_values(struct request *request, const struct handover *before)
 int verdict_of_values(struct estate_view *view, struct request *request)
 {
 	int in_time = pace_us(&view->pace) < request->lease_us;
+	int right = request->before ? in_time && !handover_in_sight(request->lineup) &&
+					      handover_none(request->lineup, request->before)
+				    : verdict_is_leased(view, request, request->count);
 
 	/* Nobody was sealed, and whoever is now is not being adopted yet. */
-	if (likely(in_time && !handover_in_sight(request->lineup) &&
-		   (!request->before || handover_none(request->lineup, request->before)))) {
+	if (likely(right)) {
 		request->before = NULL;
 		return 1;
 	}
 	if (!request->before || !in_time) {
+		request->before = NULL;
 		request->looked = 0;
 		enter(request, REQUEST_LOOKS);
 	} else {
@@ -216,7 +258,7 @@ int verdict_pages(struct estate_view *view, struct request *request, unsigned ch
 	enter(request, REQUEST_SCANS);
 	while (verdict_look(view, request) || request->pages_pending) {
 		view->transport->operations->flush(view->io);
-		if (gather_turn(view, &patience, request->query.deadline_us)) {
+		if (gather_turn(view, &patience, view_deadline(view, request))) {
 			gather_abandon_pages(request);
 			return -ETIMEDOUT;
 		}
@@ -247,6 +289,23 @@ static void look_near(struct request *request, struct handover *now)
 		now[i].unsure = 1;
 }
 
+/* A key of those who are mapped, and what is known of all others. */
+static void read_near(struct estate_view *view, struct request *request, unsigned int k)
+{
+	struct entry_key *key = &request->keys[k].words;
+	struct reading *readings = request_readings(request, k);
+
+	for (unsigned int i = 0; i < request->lineup->count; i++)
+		readings[i] = (struct reading){
+			.error = lineup_is_far(&request->lineup->roster->entries[i]) ? -EAGAIN
+										     : READING_NEAR,
+		};
+	near_locate(request, key, readings);
+	near_read(view, request, key, readings);
+	view_judge(request, key, readings);
+	view_reduce(view, request, k, readings);
+}
+
 void verdict_late(struct estate_view *view, struct request *request)
 {
 	struct handover *now = kept(request, 1);
@@ -259,10 +318,7 @@ void verdict_late(struct estate_view *view, struct request *request)
 		look_near(request, now);
 		request->missing_count = 0;
 		for (unsigned int k = 0; k < request->count; k++)
-			request->status[k] =
-				view_get(view, request, &request->keys[k].words, NULL,
-					 request->out + k * request->out_size,
-					 request->answers ? &request->answers[k] : NULL);
+			read_near(view, request, k);
 	} while (handover_changed(request->lineup, now));
 	request->before = NULL;
 }

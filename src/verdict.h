@@ -12,8 +12,21 @@
 #include "handover.h"
 #include "view.h"
 
-/* A request's values are going to be read, for the first time. */
-void verdict_begin(struct estate_view *view, struct request *request);
+/* A request's values are going to be read, for the first time; its lease is as of now, or then. */
+void verdict_begin(struct request *request);
+
+/* Whether the lease is good of all whose values were read, of @count keys, at @now_us. */
+int verdict_is_leased_by_all(const struct request *request, unsigned int count, uint64_t now_us);
+
+/* For a call that is over when its values have come: whether they are right, by the lease alone. */
+static inline int verdict_is_leased(struct estate_view *view, const struct request *request,
+				    unsigned int count)
+{
+	uint64_t now = pace_us(&view->pace);
+
+	return likely(!handover_in_sight(request->lineup)) &&
+	       (likely(now < request->lease_us) || verdict_is_leased_by_all(request, count, now));
+}
 
 /* Whether pages are read now, and not values. */
 static inline int verdict_looks(const struct request *request)

@@ -4,6 +4,8 @@
 #include "error.h"
 #include "gather.h"
 #include "handover.h"
+#include "near.h"
+#include "result.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -54,6 +56,7 @@ int view_make(struct estate *es, const struct estate_view_attr *attr, struct est
 	if (!view)
 		return error_set(-ENOMEM, "estate_view_open: no memory");
 	view->es = es;
+	view->generation = group_generation(es->group);
 	view->deadline_us = attr && attr->deadline_us ? attr->deadline_us : DEADLINE_DEFAULT_US;
 	view->request_max = attr && attr->requests ? attr->requests : REQUESTS_DEFAULT;
 	error = open_io(view);
@@ -112,6 +115,7 @@ void view_free(struct estate_view *view)
 	request_free(&view->call);
 	request_free(&view->scan);
 	lineup_release(view->lineup);
+	free(view->near.memory);
 	reduce_room_free(&view->room);
 	free(view);
 }
@@ -124,27 +128,64 @@ void estate_view_close(struct estate_view *view)
 	view_free(view);
 }
 
-int view_begin(struct estate_view *view, struct estate_table *table,
-	       const struct estate_query *query, unsigned int count, size_t out_size,
-	       uint64_t no_deadline_us, struct request *request)
+int view_refuse(const struct estate_view *view, const struct estate_table *table, const void *key,
+		size_t key_length, const void *out)
 {
+	if (!view || !table || !key || !out)
+		return error_set(-EINVAL, "global read: %s is NULL",
+				 !view	  ? "view"
+				 : !table ? "table"
+				 : !key	  ? "key"
+					  : "out");
+	return error_set(-EINVAL, "table %s: a key of %zu bytes, must be 1 to %u", table->name,
+			 key_length, table->geometry.key_size);
+}
+
+void view_key_any(const struct estate_table *table, const void *bytes, size_t length,
+		  struct entry_key *key)
+{
+	entry_key_init(key, &table->geometry, table->salt, bytes, length,
+		       table->geometry.key_room / 8);
+}
+
+int view_prepared_anyhow(const struct estate_table *table, const struct estate_query *query,
+			 const struct request *request)
+{
+	const struct view_query *prepared = &request->query;
+
+	/* The table's own function may be another one by now. */
+	if (prepared->reduce == ESTATE_REDUCE_MERGE &&
+	    (prepared->reducer.call != table->custom || prepared->reducer.arg != table->custom_arg))
+		return 0;
+	if (!query)
+		return prepared->reduce == ESTATE_REDUCE_MERGE;
+	return query->size == sizeof(*query) && query->reduce == prepared->reduce &&
+	       query->call == prepared->call && query->arg == prepared->arg;
+}
+
+int view_prepare(struct estate_view *view, struct estate_table *table,
+		 const struct estate_query *query, unsigned int count, size_t out_size,
+		 struct request *request)
+{
+	struct view_query *prepared = &request->query;
 	struct lineup *lineup;
-	uint32_t deadline_us;
 	size_t result_size;
 	int error;
 
+	gather_leave(request);
+	prepared->table = NULL;
 	if (table->es != view->es)
 		return error_set(-EINVAL, "table %s belongs to another instance than the view",
 				 table->name);
-	error = reducer_init(&request->query.reducer, &table->geometry, table->custom,
-			     table->custom_arg, query);
+	error = reducer_init(&prepared->reducer, &table->geometry, table->custom, table->custom_arg,
+			     query);
 	if (error)
 		return error;
-	result_size = reducer_result_size(&request->query.reducer);
+	result_size = reducer_result_size(&prepared->reducer);
 	if (result_size > out_size)
 		return error_set(-EMSGSIZE, "the result has %zu bytes, there is room for %zu",
 				 result_size, out_size);
-	if (unlikely(group_generation(view->es->group) != view->lineup->generation)) {
+	if (!view_is_current(view, view->lineup)) {
 		error = open_io(view);
 		if (!error)
 			error = renew_lineup(view);
@@ -158,115 +199,53 @@ int view_begin(struct estate_view *view, struct estate_table *table,
 		lineup->references++;
 	}
 	error = lineup_reserve(lineup, table);
+	if (!error && lineup->far < lineup->count)
+		error = near_reserve(&view->near, table, lineup->count);
 	if (!error)
-		error = request_reserve(request, count, lineup->roster->count, lineup->far > 0);
+		error = request_reserve(request, count ? count : 1, lineup->count, lineup->far > 0);
 	if (!error)
-		error = reduce_room_reserve(&view->room, &request->query.reducer,
-					    lineup->roster->count, out_size);
+		error = reduce_room_reserve(&view->room, &prepared->reducer, lineup->count,
+					    out_size);
 	if (error)
 		return error;
-	request->missing_count = 0;
-	request->count = count;
+	request->ready = count;
 	request->out_size = out_size;
-	request->query.table = table;
-	deadline_us = query ? query->deadline_us : 0;
-	request->query.deadline_us =
-		deadline_us ? pace_us(&view->pace) + deadline_us : no_deadline_us;
+	prepared->table = table;
+	prepared->reduce = query ? query->reduce : ESTATE_REDUCE_MERGE;
+	prepared->common = prepared->reduce == ESTATE_REDUCE_MERGE && prepared->reducer.plain;
+	prepared->call = query ? query->call : NULL;
+	prepared->arg = query ? query->arg : NULL;
 	return 0;
 }
 
-/* One instance's value, to where the reduction wants it. 0, -ENOENT, or why it is missing. */
-static int read_near(struct request *request, unsigned int i, struct entry_key *key,
-		     struct remote_value *value)
+void view_judge(const struct request *request, const struct entry_key *key,
+		struct reading *readings)
 {
-	const struct estate_table *table = request->query.table;
-	const struct remote_table *place;
-	int error;
+	uint64_t home = geometry_home(&request->query.table->geometry, key->hash);
 
-	if (request->lineup->roster->entries[i].self) {
-		entry_key_salt(key, table->salt, table->geometry.key_room / 8);
-		return table_get(table, key, value->data, table->geometry.value_size,
-				 &value->length, &value->stamp);
-	}
-	place = lineup_near(request->lineup, table, i, &error);
-	if (!place)
-		return error;
-	entry_key_salt(key, place->salt, table->geometry.key_room / 8);
-	return remote_get(place, key, request->query.deadline_us, value);
-}
-
-static int take_reading(const struct reading *reading, struct remote_value *value)
-{
-	const struct fetch *fetch;
-
-	if (reading->error)
-		return reading->error;
-	fetch = &reading->op->fetch;
-	memcpy(value->data, fetch->value, fetch->value_length);
-	value->length = fetch->value_length;
-	value->stamp = fetch->stamp;
-	return 0;
-}
-
-int view_get(struct estate_view *view, struct request *request, struct entry_key *key,
-	     const struct reading *readings, void *out, struct estate_answer *answer)
-{
-	const struct roster *roster = request->lineup->roster;
-	struct estate_missing *who = request->missing + request->missing_count;
-	struct estate_answer result = { .asked = roster->count, .who = who };
-	const struct reducer *reducer = &request->query.reducer;
-	struct reduction reduction;
-	int error;
-
-	reduction_start(&reduction, reducer, &view->room);
-	for (unsigned int i = 0; i < roster->count; i++) {
-		const struct roster_entry *entry = &roster->entries[i];
-		struct remote_value value = { .data = reduction.next };
-		enum handover_finding found = HANDOVER_COUNTS;
-
-		if (unlikely(request->before != NULL))
-			found = handover_judge(&request->before[i],
-					       geometry_home(reducer->geometry, key->hash));
-		if (unlikely(found != HANDOVER_COUNTS))
-			error = found == HANDOVER_TAKEN	    ? -ENOENT
-				: found == HANDOVER_MISSING ? request->before[i].error
-							    : -EAGAIN;
-		else if (!readings || readings[i].error == READING_NEAR)
-			error = read_near(request, i, key, &value);
-		else
-			error = take_reading(&readings[i], &value);
-		if (likely(!error)) {
-			reduction_add(&reduction, value.length, value.stamp, entry->name,
-				      entry->uuid, entry->epoch);
-		} else if (error != -ENOENT) {
-			who[result.missing++] =
-				(struct estate_missing){ entry->name, entry->uuid, error };
-			continue;
+	for (unsigned int i = 0; i < request->lineup->count; i++) {
+		switch (handover_judge(&request->before[i], home)) {
+		case HANDOVER_COUNTS:
+			break;
+		case HANDOVER_TAKEN:
+			readings[i].error = -ENOENT;
+			break;
+		case HANDOVER_MISSING:
+			readings[i].error = request->before[i].error;
+			break;
+		default:
+			readings[i].error = -EAGAIN;
+			break;
 		}
-		result.answered++;
-		result.stale += (unsigned int)view_stale(entry);
 	}
-	request->missing_count += result.missing;
-	result.present = reduction.present;
-	result.oldest = reduction.oldest;
-	result.newest = reduction.newest;
-	if (reduction.present) {
-		clock_observe(&view->es->clock, reduction.newest);
-		error = reduction_finish(&reduction, &view->room, out, request->out_size,
-					 &result.length);
-	} else if (result.missing) {
-		error = error_set(
-			-EHOSTDOWN,
-			"table %s: %u of %u instances do not have the key, %s and %u more did "
-			"not answer: look at the answer's who",
-			request->query.table->name, result.answered, result.asked, who[0].name,
-			result.missing - 1);
-	} else {
-		error = error_literal(-ENOENT, "no instance has the key");
-	}
-	if (answer && (!error || (!reduction.present)))
-		*answer = result;
-	return error;
+}
+
+void view_reduce(struct estate_view *view, struct request *request, unsigned int k,
+		 const struct reading *readings)
+{
+	request->status[k] =
+		result_make(view, request, readings, request->out + k * request->out_size,
+			    request->answers ? &request->answers[k] : NULL);
 }
 
 /* All keys, once, from instances that are all near. */
@@ -274,13 +253,28 @@ static void read_all(struct estate_view *view, struct request *request, const vo
 		     size_t key_length)
 {
 	request->missing_count = 0;
-	for (unsigned int k = 0; k < request->count; k++) {
-		struct entry_key words;
+	for (unsigned int first = 0; first < request->count; first += REQUEST_NEAR) {
+		unsigned int count = request->count - first;
 
-		table_key(request->query.table, keys[k], key_length, &words);
-		request->status[k] =
-			view_get(view, request, &words, NULL, request->out + k * request->out_size,
-				 request->answers ? &request->answers[k] : NULL);
+		if (count > REQUEST_NEAR)
+			count = REQUEST_NEAR;
+		for (unsigned int k = 0; k < count; k++) {
+			struct entry_key *key = &request->keys[k].words;
+
+			view_key(request->query.table, keys[first + k], key_length, key);
+			near_locate(request, key, request_readings(request, k));
+		}
+		for (unsigned int k = 0; k < count; k++) {
+			struct entry_key *key = &request->keys[k].words;
+			struct reading *readings = request_readings(request, k);
+
+			for (unsigned int i = 0; i < request->lineup->count; i++)
+				readings[i].error = READING_NEAR;
+			near_read(view, request, key, readings);
+			if (unlikely(request->before != NULL))
+				view_judge(request, key, readings);
+			view_reduce(view, request, first + k, readings);
+		}
 	}
 }
 
@@ -342,7 +336,7 @@ static __attribute__((noinline)) int read_carefully(struct estate_view *view,
 		held = all_held(request, keys, key_length, after, &sure);
 		if (held && sure)
 			break;
-		if (pace_us(&view->pace) >= request->query.deadline_us) {
+		if (pace_us(&view->pace) >= view_deadline(view, request)) {
 			if (!held)
 				read_what_is_sure(view, request, keys, key_length, before);
 			break;
@@ -353,11 +347,13 @@ static __attribute__((noinline)) int read_carefully(struct estate_view *view,
 	return 0;
 }
 
-int view_read_keys(struct estate_view *view, struct request *request, const void *const *keys,
-		   size_t key_length)
+int view_read_keys(struct estate_view *view, struct request *request, unsigned int count,
+		   const void *const *keys, size_t key_length)
 {
 	const struct estate_table *table = request->query.table;
 
+	request->count = count;
+	request->missing_count = 0;
 	if (likely(!request->lineup->far)) {
 		int error = 0;
 
@@ -367,10 +363,12 @@ int view_read_keys(struct estate_view *view, struct request *request, const void
 		if (error)
 			return error;
 		request->unfinished = 0;
-		request->begun = (size_t)request->count * request->lineup->roster->count;
+		request->begun = request->count;
 		return 0;
 	}
-	for (unsigned int k = 0; k < request->count; k++)
-		table_key(table, keys[k], key_length, &request->keys[k].words);
+	for (unsigned int k = 0; k < request->count; k++) {
+		view_key(table, keys[k], key_length, &request->keys[k].words);
+		request->keys[k].pending = 1;
+	}
 	return gather_begin(view, request);
 }

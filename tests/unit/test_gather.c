@@ -198,12 +198,107 @@ static void test_deadline_of_the_restless(void **state)
 	assert_int_equal(sum, 3);
 }
 
+/* One key in one call; how many READs it took. */
+static uint64_t read_one(struct fixture *f, uint64_t key, uint64_t sum, unsigned int present,
+			 unsigned int missing)
+{
+	struct estate_query query = ESTATE_QUERY_INIT;
+	struct estate_answer answer;
+	uint64_t begun = fake_reads();
+	uint64_t out = 4711;
+	int error;
+
+	query.deadline_us = 2000;
+	error = estate_query_global(f->view, f->table, &key, 8, &query, &out, 8, &answer);
+	assert_int_equal(error, present ? 0 : missing ? -EHOSTDOWN : -ENOENT);
+	assert_int_equal(out, present ? sum : 4711);
+	assert_int_equal(answer.present, present);
+	assert_int_equal(answer.missing, missing);
+	assert_int_equal(answer.asked, OWNERS);
+	assert_int_equal(answer.answered, OWNERS - missing);
+	return fake_reads() - begun;
+}
+
+/* What a call for one key keeps from the last one must not be seen, whatever that was. */
+static void test_one_after_the_other(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t key = 3;
+	struct slot slot;
+	struct entry_key ready;
+
+	read_all(f);
+	assert_int_equal(read_one(f, 3, 8, 2, 0), OWNERS);
+	assert_int_equal(read_one(f, 1, 4, 2, 0), OWNERS);
+	/* Not there: two buckets of each, after which a slot is read again. */
+	assert_int_equal(read_one(f, 99, 0, 0, 0), OWNERS);
+	assert_int_equal(read_one(f, 3, 8, 2, 0), OWNERS);
+	/* At one owner it is not where it was, which takes it a second READ. */
+	assert_ok(estate_delete(f->tables[0], &key, 8));
+	assert_int_equal(read_one(f, 3, 4, 1, 0), OWNERS + 1);
+	assert_int_equal(read_one(f, 2, 6, 2, 0), OWNERS);
+	assert_ok(estate_add(f->tables[0], &key, 8, &(uint64_t){ 10 }));
+	read_one(f, 3, 14, 2, 0);
+	assert_int_equal(read_one(f, 3, 14, 2, 0), OWNERS);
+	/* Batches in between have ops of their own. */
+	assert_ok(estate_add(f->tables[0], &key, 8, &(uint64_t){ -6ull }));
+	read_all(f);
+	assert_int_equal(read_one(f, 4, 10, 2, 0), OWNERS);
+	/* Neither copy verifies, until the deadline: missing, and whole again afterwards. */
+	table_key(f->tables[1], &key, 8, &ready);
+	assert_true(slot_find(f->tables[1], &ready,
+			      geometry_home(&f->tables[1]->geometry, ready.hash), &slot, 1));
+	slot_current(f->tables[1], &slot)->stamp ^= 1;
+	slot_older(f->tables[1], &slot)->stamp ^= 1;
+	assert_true(read_one(f, 3, 4, 1, 1) > OWNERS);
+	slot_current(f->tables[1], &slot)->stamp ^= 1;
+	slot_older(f->tables[1], &slot)->stamp ^= 1;
+	assert_int_equal(read_one(f, 3, 8, 2, 0), OWNERS);
+}
+
+/* The READs of a call that gave up come while others are waited for. */
+static void test_one_late(void **state)
+{
+	struct fixture *f = *state;
+
+	read_all(f);
+	read_one(f, 1, 4, 2, 0);
+	fake_hold(1);
+	assert_int_equal(read_one(f, 1, 0, 0, 2), OWNERS);
+	fake_hold(0);
+	for (uint64_t key = 0; key < KEYS; key++)
+		assert_int_equal(read_one(f, key, (key + 1) * 2, 2, 0), OWNERS);
+}
+
+/* A request that does not wait has its READs come while one key is waited for. */
+static void test_one_among_others(void **state)
+{
+	struct fixture *f = *state;
+	const void *place = &(uint64_t){ 2 };
+	uint64_t sum = 0;
+	int status = -1;
+	void *tag;
+
+	read_all(f);
+	read_one(f, 1, 4, 2, 0);
+	assert_ok(estate_query_start(f->view, f->table, 1, &place, 8, NULL, &sum, 8, &status, NULL,
+				     f));
+	assert_int_equal(read_one(f, 1, 4, 2, 0), OWNERS);
+	assert_int_equal(estate_query_poll(f->view, &tag, 1), 1);
+	assert_ptr_equal(tag, f);
+	assert_int_equal(status, 0);
+	assert_int_equal(sum, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_found_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline_of_the_restless, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_after_the_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_among_others, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,7 @@ static void reduce(struct reduce_room *room, const struct geometry *geometry,
 		   const uint64_t *stamps, void *out, size_t out_size, struct reduction *reduction)
 {
 	static const uint8_t uuids[4][16] = { { 1 }, { 2 }, { 3 }, { 4 } };
+	unsigned char places[4][16];
 	struct estate_query query = ESTATE_QUERY_INIT;
 	struct reducer reducer;
 	size_t length = 4711;
@@ -140,12 +141,11 @@ static void reduce(struct reduce_room *room, const struct geometry *geometry,
 	assert_ok(reduce_room_reserve(room, &reducer, instances, out_size));
 	reduction_start(reduction, &reducer, room);
 	for (unsigned int i = 0; i < instances; i++) {
-		assert_int_equal((uintptr_t)reduction->next % 16, 0);
-		memcpy(reduction->next, values[i], 12);
-		reduction_add(reduction, 12, stamps[i], "name", uuids[i], i);
+		memcpy(places[i], values[i], 12);
+		reduction_add(reduction, places[i], 12, stamps[i], "name", uuids[i], i);
 	}
 	assert_int_equal(reduction->present, instances);
-	assert_ok(reduction_finish(reduction, room, out, out_size, &length));
+	assert_ok(reduction_finish(reduction, out, out_size, &length));
 	assert_true(length <= out_size);
 	if (how == ESTATE_REDUCE_CALL)
 		assert_int_equal(length, sizeof(unsigned int));
@@ -231,6 +231,7 @@ static void test_lengths_of_opaque(void **state)
 	struct reduce_room room = { 0 };
 	struct reducer reducer;
 	struct reduction r;
+	unsigned char values[2][100];
 	char out[100];
 	size_t length;
 
@@ -239,16 +240,16 @@ static void test_lengths_of_opaque(void **state)
 	assert_ok(reduce_room_reserve(&room, &reducer, 2, 100));
 	for (int later = 0; later < 2; later++) {
 		reduction_start(&r, &reducer, &room);
-		memcpy(r.next, "short", 5);
-		reduction_add(&r, 5, later ? 10 : 20, "a", uuids[0], 1);
-		memcpy(r.next, "a longer one", 12);
-		reduction_add(&r, 12, 15, "b", uuids[1], 1);
+		memcpy(values[0], "short", 5);
+		reduction_add(&r, values[0], 5, later ? 10 : 20, "a", uuids[0], 1);
+		memcpy(values[1], "a longer one", 12);
+		reduction_add(&r, values[1], 12, 15, "b", uuids[1], 1);
 		memset(out, 'x', sizeof(out));
 		length = 4711;
-		assert_error(reduction_finish(&r, &room, out, 4, &length), -EMSGSIZE, "room for 4");
+		assert_error(reduction_finish(&r, out, 4, &length), -EMSGSIZE, "room for 4");
 		assert_int_equal(out[0], 'x');
 		assert_int_equal(length, 4711);
-		assert_ok(reduction_finish(&r, &room, out, 100, &length));
+		assert_ok(reduction_finish(&r, out, 100, &length));
 		assert_int_equal(length, later ? 12 : 5);
 		assert_memory_equal(out, later ? "a longer onex" : "shortx", length + 1);
 	}
