@@ -160,35 +160,38 @@ static __attribute__((noinline)) int read_rest(struct estate_view *view, struct 
 	return others ? -ENOENT : 0;
 }
 
-/* Far instances: as a request like any other. 0, or an error. */
+/* From here on it is a request as any other. */
+static void make_ordinary(struct request *request, void *out, struct estate_answer *answer)
+{
+	request->count = 1;
+	request->missing_count = 0;
+	request->out = out;
+	request->status = &request->only_status;
+	request->answers = answer;
+}
+
+/* Far instances, none of which was asked yet. Returns the key's status. */
 static __attribute__((noinline)) int read_anyhow(struct estate_view *view, struct request *request,
-						 void *out, struct estate_answer *answer,
-						 int *status)
+						 void *out, struct estate_answer *answer)
 {
 	int error;
 
-	request->out = out;
-	request->status = status;
-	request->answers = answer;
-	request->count = 1;
-	request->missing_count = 0;
+	make_ordinary(request, out, answer);
 	request->keys->pending = 1;
 	error = gather_begin(view, request);
-	if (!error)
-		gather_wait(view, request);
-	return error;
+	if (error)
+		return error;
+	gather_wait(view, request);
+	return request->only_status;
 }
 
-static __attribute__((noinline)) void go_on(struct estate_view *view, struct request *request,
-					    unsigned int begun, void *out,
-					    struct estate_answer *answer, int *status)
+static __attribute__((noinline)) int go_on(struct estate_view *view, struct request *request,
+					   unsigned int begun, void *out,
+					   struct estate_answer *answer)
 {
-	request->out = out;
-	request->status = status;
-	request->answers = answer;
-	request->count = 1;
-	request->missing_count = 0;
+	make_ordinary(request, out, answer);
 	gather_go_on(view, request, begun);
+	return request->only_status;
 }
 
 /* There are far instances. Returns the key's status. */
@@ -198,13 +201,9 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 	unsigned int count = request->lineup->count;
 	unsigned int begun;
 	int others;
-	int status;
 
-	if (unlikely(!request->standing && !gather_stand(view, request))) {
-		int error = read_anyhow(view, request, out, answer, &status);
-
-		return error ? error : status;
-	}
+	if (unlikely(!request->standing && !gather_stand(view, request)))
+		return read_anyhow(view, request, out, answer);
 	request->lease_us = handover_lease(request->lineup, request->joined);
 	begun = post_all(view, request, count, request->keys->words.hash);
 	if (unlikely(begun < count))
@@ -220,11 +219,8 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 	}
 	/* Somebody may hand over, or nobody has heard of a far one for too long. */
 	if (unlikely(!verdict_is_leased(view, request, 1))) {
-		int error;
-
 		request->distrusted = 1;
-		error = read_anyhow(view, request, out, answer, &status);
-		return error ? error : status;
+		return read_anyhow(view, request, out, answer);
 	}
 	if (likely(!others))
 		return result_of_all(view, request, request->readings, count, out, answer);
@@ -232,8 +228,7 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 	return result_make(view, request, request->readings, out, answer);
 
 on:
-	go_on(view, request, begun, out, answer, &status);
-	return status;
+	return go_on(view, request, begun, out, answer);
 }
 
 /* Something is handed over: as a request like any other. Returns the key's status. */
@@ -242,14 +237,11 @@ static __attribute__((noinline)) int read_carefully(struct estate_view *view,
 						    size_t key_length, void *out,
 						    struct estate_answer *answer)
 {
-	int status;
 	int error;
 
-	request->out = out;
-	request->status = &status;
-	request->answers = answer;
+	make_ordinary(request, out, answer);
 	error = view_read_keys(view, request, 1, &key, key_length);
-	return error ? error : status;
+	return error ? error : request->only_status;
 }
 
 /* All are near. Returns the key's status. */

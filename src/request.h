@@ -67,6 +67,7 @@ struct request {
 	size_t out_size;
 	unsigned char *out;
 	int *status;
+	int only_status; /* of a single key's call */
 	struct estate_answer *answers;
 	void *tag;
 

@@ -23,7 +23,7 @@ static inline int result_of_all(struct estate_view *view, const struct request *
 	const struct roster_entry *entries = request->lineup->roster->entries;
 	unsigned int stale = (unsigned int)view_stale(entries);
 	uint64_t oldest = readings->stamp;
-	uint64_t newest = readings->stamp;
+	uint64_t newest = oldest;
 	size_t length = readings->length;
 
 	for (unsigned int i = 1; i < count; i++) {
