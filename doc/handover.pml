@@ -5,10 +5,11 @@
  * but READs, the words of one of which come in any order. R's every answer says 3, or that
  * somebody is missing. A may die at any moment. Time is a number that goes up when it likes.
  *
- *	spin -a handover.pml && gcc -O2 -DCOLLAPSE -o pan pan.c && ./pan -m100000
+ *	spin -a handover.pml && gcc -O2 -DBITSTATE -DSAFETY -o pan pan.c && ./pan -m400000 -w34 -k3
  *
- * -DLEASE=..., -DRIPE=..., -DDEATH=...: other times than these; -DONCE: R believes a record that it sees
- * for the first time. With RIPE or DEATH below LEASE, or ONCE, spin finds an answer that is wrong.
+ * -DLEASE=..., -DRIPE=..., -DDEATH=..., -DEND=...: other times than these; -DONCE: R believes a record
+ * that it sees for the first time. With -DRIPE=0 spin finds an answer that is wrong at once. The
+ * whole of it has more states than were ever visited: it is a search, and no proof.
  */
 #ifndef LEASE
 #define LEASE 1
