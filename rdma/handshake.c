@@ -13,6 +13,7 @@
 
 /* InfiniBand's reject reason for "the consumer said no"; other values come from below. */
 #define CONSUMER_REJECT 28
+#define NOBODY_LISTENS 8 /* "invalid service ID" */
 
 static uint64_t group_hash(const char *group)
 {
@@ -106,16 +107,25 @@ int handshake_explain_reject(const void *data, size_t length, int status)
 		memcpy(&refusal, data, sizeof(refusal));
 		if (refusal.magic == MAGIC) {
 			refusal.reason[sizeof(refusal.reason) - 1] = 0;
-			return error_set(refusal.error < 0 && refusal.error > -4096 ? refusal.error
-										    : -EPROTO,
-					 "it refused: %s", refusal.reason);
+			/* Whoever refuses is there: -ECONNREFUSED is of those who are not. */
+			if (refusal.error >= 0 || refusal.error <= -4096 ||
+			    refusal.error == -ECONNREFUSED)
+				refusal.error = -EPROTO;
+			return error_set(refusal.error, "it refused: %s", refusal.reason);
 		}
 	}
 	if (status == CONSUMER_REJECT)
 		return error_set(-EPROTO, "what listens there is not an instance of estate: it "
 					  "rejected the connection without a reason of ours");
-	return error_set(-ECONNREFUSED,
-			 "nobody listens there (rejected, reason %d): is the instance running, and "
-			 "on this port?",
-			 status);
+	if (status == NOBODY_LISTENS || status == -ECONNREFUSED)
+		return error_set(
+			-ECONNREFUSED,
+			"nobody listens there (rejected, reason %d): is the instance running, "
+			"and on this port?",
+			status);
+	return error_set(
+		-EHOSTUNREACH,
+		"rejected, reason %d: the connection failed half-way, or its host has no room "
+		"for another one",
+		status);
 }

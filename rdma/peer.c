@@ -109,6 +109,7 @@ static int read_header(struct peer_link *peer, uint32_t length)
 				       .wr.rdma = { peer->link.welcome.address,
 						    peer->link.welcome.rkey } };
 	struct ibv_send_wr *bad;
+	uint64_t now = clock_monotonic_us();
 	int error = ibv_post_send(peer->link.id->qp, &request, &bad);
 
 	if (error)
@@ -117,7 +118,7 @@ static int read_header(struct peer_link *peer, uint32_t length)
 	peer->length = length;
 	/* The directory that is read next is as of the header, which says how long it is. */
 	if (length == sizeof(struct layout_header))
-		peer->begun_us = clock_monotonic_us();
+		peer->begun_us = now;
 	return 0;
 }
 
@@ -138,6 +139,8 @@ static int check(struct peer_link *peer)
 		return error_set(-EPROTO, "its region is of group %s, not %s", peer->identity.group,
 				 peer->verbs->identity.group);
 	peer->checked = 1;
+	peer->seen_us = peer->begun_us;
+	peer->fresh_us = peer->begun_us;
 	for (struct io *io = peer->verbs->ios; io; io = io->next)
 		if (!io->retiring)
 			lane_start(io, peer, 0);
@@ -149,7 +152,7 @@ static int take_header(struct peer_link *peer)
 {
 	struct layout_header *header = (struct layout_header *)peer->landing;
 	int known = peer->checked && peer->tables == region_tables(header) &&
-		    peer->fresh_us >= peer->verbs->renew_us;
+		    peer->fresh_us > peer->renew_us;
 
 	/*
 	 * The directory is read after the header: so that all is there that the
@@ -164,27 +167,47 @@ static int take_header(struct peer_link *peer)
 		header->tables = peer->tables;
 		if (!peer->checked)
 			return check(peer);
-		shared_copy_to(peer->memory + LAYOUT_DIRECTORY, peer->landing + LAYOUT_DIRECTORY,
-			       LAYOUT_TABLES - LAYOUT_DIRECTORY);
+		shared_copy_to(peer->memory + LAYOUT_ADOPTIONS, peer->landing + LAYOUT_ADOPTIONS,
+			       LAYOUT_TABLES - LAYOUT_ADOPTIONS);
 		peer->fresh_us = peer->begun_us;
 	}
 	shared_copy_to(peer->memory, peer->landing, sizeof(*header));
+	peer->seen_us = peer->begun_us;
 	return 0;
 }
 
-void peers_renew(struct transport *transport)
+void peers_renew(struct transport *transport, uint64_t id)
 {
-	((struct verbs *)transport)->renew_us = clock_monotonic_us();
+	struct verbs *verbs = (struct verbs *)transport;
+
+	for (struct peer_link *peer = verbs->peers; peer; peer = peer->next)
+		if (!id || peer->id == id)
+			peer->renew_us = clock_monotonic_us();
 }
 
-int peers_renewed(const struct transport *transport, uint64_t since_us)
+int peers_renewed(const struct transport *transport, uint64_t id, uint64_t since_us)
+{
+	const struct verbs *verbs = (const struct verbs *)transport;
+	int found = !id;
+
+	for (const struct peer_link *peer = verbs->peers; peer; peer = peer->next) {
+		if (!peer->up || (id && peer->id != id))
+			continue;
+		found = 1;
+		if (peer->fresh_us <= since_us)
+			return 0;
+	}
+	return found ? 1 : -EHOSTDOWN;
+}
+
+uint64_t peer_seen_us(const struct transport *transport, uint64_t id)
 {
 	const struct verbs *verbs = (const struct verbs *)transport;
 
 	for (const struct peer_link *peer = verbs->peers; peer; peer = peer->next)
-		if (peer->up && peer->fresh_us < since_us)
-			return 0;
-	return 1;
+		if (peer->up && peer->id == id)
+			return peer->seen_us;
+	return 0;
 }
 
 static void completed(struct peer_link *peer, enum ibv_wc_status status)
@@ -279,14 +302,15 @@ static void tick(struct peer_link *peer, uint64_t now)
 						     .identity = peer->identity,
 						     .pid = (pid_t)peer->link.welcome.pid,
 						     .size = peer->link.welcome.size,
-						     .memory = peer->memory };
+						     .memory = peer->memory,
+						     .seen_us = peer->seen_us };
 
 		peer->up = 1;
 		verbs->events->up(verbs->group, peer->member, &told);
 		return;
 	}
 	if (peer->link.state != LINK_READY || peer->reading ||
-	    (now < peer->next_us && peer->fresh_us >= verbs->renew_us))
+	    (now < peer->next_us && peer->fresh_us > peer->renew_us))
 		return;
 	error = read_header(peer, sizeof(struct layout_header));
 	if (error)

@@ -95,6 +95,7 @@ static const struct transport_operations operations = {
 	.disconnect = peer_disconnect,
 	.renew = peers_renew,
 	.renewed = peers_renewed,
+	.seen_us = peer_seen_us,
 	.close = close_verbs,
 	.io_open = lane_io_open,
 	.io_settled = lane_io_settled,

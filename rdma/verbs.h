@@ -43,8 +43,10 @@ struct peer_link {
 	uint32_t length; /* of that READ */
 	uint32_t tables; /* in its directory, by the last READ of its header alone */
 	uint64_t next_us; /* when to read it again */
-	uint64_t begun_us; /* when the last READ of the header alone began */
+	uint64_t begun_us; /* when the last READ of the header alone began, or just before */
+	uint64_t seen_us; /* the header in @memory is not older */
 	uint64_t fresh_us; /* what is in @memory is not older */
+	uint64_t renew_us; /* what is not newer than this is to be read again */
 	struct region_identity identity;
 	struct ibv_mr *landing_region;
 	unsigned char *landing; /* LAYOUT_TABLES bytes, for the device to write */
@@ -65,7 +67,6 @@ struct verbs {
 	struct peer_link *peers;
 	struct io *ios;
 	uint64_t next_id;
-	uint64_t renew_us; /* what is older than this is to be read again */
 	unsigned int random; /* state of the jitter */
 };
 
@@ -82,8 +83,9 @@ void peer_disconnect(struct transport *transport, struct member *member);
 /* Put the peer's address before the sentence that is set. */
 int peer_sentence(const struct peer_link *peer, int error);
 void peer_event(struct peer_link *peer, const struct cm_event *event);
-void peers_renew(struct transport *transport);
-int peers_renewed(const struct transport *transport, uint64_t since_us);
+void peers_renew(struct transport *transport, uint64_t id);
+int peers_renewed(const struct transport *transport, uint64_t id, uint64_t since_us);
+uint64_t peer_seen_us(const struct transport *transport, uint64_t id);
 void peers_tick(struct verbs *verbs, uint64_t now);
 void peers_close(struct verbs *verbs);
 

@@ -30,6 +30,8 @@ struct adopter {
 
 	/* Of the thread alone. */
 	int over[LAYOUT_ADOPTIONS_MAX]; /* nobody will ask for that record again */
+	int may_return
+		[LAYOUT_ADOPTIONS_MAX]; /* the leaver has a pool: if it ends, it may come back */
 	struct pool_adoption last; /* as it is in the pool, if there is one */
 	unsigned int done_count; /* see struct takeover */
 	uint64_t done[POOL_INTENTS_MAX];
@@ -44,6 +46,11 @@ static int is_about(const struct layout_adoption *record, const struct roster_en
 {
 	return record->epoch == leaver->epoch &&
 	       !memcmp(record->leaver, leaver->uuid, sizeof(record->leaver));
+}
+
+static uint32_t state_of(const struct layout_adoption *record)
+{
+	return __atomic_load_n(&record->state, __ATOMIC_RELAXED);
 }
 
 static void set_over(struct adopter *adopter, const struct layout_adoption *record, int over)
@@ -89,6 +96,7 @@ static struct layout_adoption *find_record(struct adopter *adopter,
 	if (!record)
 		return NULL;
 	set_over(adopter, record, 0);
+	adopter->may_return[record - records] = !!(shared_load(&header->flags) & LAYOUT_HAS_POOL);
 	__atomic_store_n(&record->epoch, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&record->state, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&record->error, 0, __ATOMIC_RELAXED);
@@ -106,17 +114,22 @@ static int wants_us(const struct estate *es, const struct roster_entry *entry)
 	const struct layout_adoption *record;
 	const struct layout_header *header;
 
-	if (!entry->peer || entry->peer->far)
+	if (!entry->peer)
 		return 0;
 	header = entry->peer->memory;
-	if (region_state(header) != LAYOUT_SEALED ||
-	    memcmp(header->adopter, es->identity.uuid, sizeof(header->adopter)))
+	if (!takeover_named(es, header))
+		return 0;
+	/* What one READ shows comes in no order: the words of the next one are not older than these. */
+	if (entry->peer->far &&
+	    (group_renew_peer(es->group, entry->peer) || !takeover_named(es, header)))
+		return 0;
+	if (shared_load(&header->ripe) != shared_load(&header->attempt))
 		return 0;
 	record = region_adoption(es->region.memory, entry->uuid, entry->epoch);
 	/* One that is done may have finished by now. */
-	return !record || record->state == LAYOUT_ADOPTION_RESUMING ||
-	       record->state == LAYOUT_ADOPTION_DONE ||
-	       (record->state == LAYOUT_ADOPTION_REFUSED &&
+	return !record || state_of(record) == LAYOUT_ADOPTION_RESUMING ||
+	       state_of(record) == LAYOUT_ADOPTION_DONE ||
+	       (state_of(record) == LAYOUT_ADOPTION_REFUSED &&
 		record->attempt != shared_load(&header->attempt));
 }
 
@@ -132,6 +145,17 @@ static int is_there(struct estate *es, const struct roster_entry *member)
 	return there;
 }
 
+/* Whether it certainly is no more. */
+static int is_gone(struct estate *es, const struct roster_entry *member)
+{
+	uint64_t generation;
+	struct roster *roster = group_roster(es->group, &generation);
+	int gone = roster_gone(roster, member->uuid, 1);
+
+	roster_release(roster);
+	return gone;
+}
+
 /* Nothing of it is in the pool any more: there is room for somebody else. */
 static int forget(struct adopter *adopter)
 {
@@ -143,32 +167,60 @@ static int forget(struct adopter *adopter)
 }
 
 /*
- * See the leaver leave, so that its record is needed no more. One that has a pool may
- * end before that, and come back, and ask again: until its own pool says that it has not to.
+ * The leaver has all that it needs of us. One that has a pool may end before that, and come back, and
+ * ask again: until its own pool says that it has not to. One that is far may only seem to have ended.
  */
+static int is_served(struct estate *es, const struct roster_entry *leaver)
+{
+	const struct layout_header *header = leaver->peer->memory;
+
+	if (region_state(header) == LAYOUT_LEFT || (shared_load(&header->flags) & LAYOUT_FINISHED))
+		return 1;
+	return !(shared_load(&header->flags) & LAYOUT_HAS_POOL) && is_gone(es, leaver);
+}
+
+/* See the leaver leave, so that its record is needed no more. */
 static void see_off(struct adopter *adopter, const struct roster_entry *leaver,
 		    struct layout_adoption *record)
 {
 	const struct layout_header *header = leaver->peer->memory;
 	const struct timespec pause = { .tv_nsec = 200000 };
 	unsigned int looks_left = FAREWELL_LOOKS;
-	int there = 1;
 
-	while (there && looks_left && region_state(header) == LAYOUT_SEALED) {
+	while (looks_left && region_state(header) == LAYOUT_SEALED) {
 		looks_left -= (unsigned int)__atomic_load_n(&adopter->stop, __ATOMIC_RELAXED);
-		there = is_there(adopter->es, leaver);
-		if (record->state == LAYOUT_ADOPTION_DONE &&
-		    (shared_load(&header->flags) & LAYOUT_FINISHED) && !forget(adopter))
+		if (record->state == LAYOUT_ADOPTION_DONE && is_served(adopter->es, leaver) &&
+		    !forget(adopter))
 			__atomic_store_n(&record->state, LAYOUT_ADOPTION_ENDED, __ATOMIC_RELEASE);
-		if (there)
-			nanosleep(&pause, NULL);
+		/* Whoever is far, and knows that we know, is not seen leaving. */
+		if (record->state == LAYOUT_ADOPTION_ENDED && leaver->peer->far)
+			break;
+		if (!is_there(adopter->es, leaver))
+			break;
+		nanosleep(&pause, NULL);
 	}
-	if (record->state == LAYOUT_ADOPTION_DONE &&
-	    (region_state(header) == LAYOUT_LEFT ||
-	     !(shared_load(&header->flags) & LAYOUT_HAS_POOL)) &&
+	if (record->state == LAYOUT_ADOPTION_DONE && is_served(adopter->es, leaver) &&
 	    !forget(adopter))
 		__atomic_store_n(&record->state, LAYOUT_ADOPTION_ENDED, __ATOMIC_RELEASE);
 	set_over(adopter, record, record->state == LAYOUT_ADOPTION_ENDED);
+}
+
+/*
+ * Those whom we saw neither leave nor end, as the connection broke before, and of whom it is certain now:
+ * nobody asks for their records again. Lock held.
+ */
+static void settle(struct adopter *adopter, const struct roster *roster)
+{
+	struct layout_adoption *records = records_of(adopter->es);
+
+	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !adopter->busy; i++) {
+		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over[i] ||
+		    adopter->may_return[i] || !roster_gone(roster, records[i].leaver, 1) ||
+		    forget(adopter))
+			continue;
+		__atomic_store_n(&records[i].state, LAYOUT_ADOPTION_ENDED, __ATOMIC_RELEASE);
+		set_over(adopter, &records[i], 1);
+	}
 }
 
 static void adopt(struct adopter *adopter, const struct roster_entry *leaver)
@@ -186,9 +238,11 @@ static void adopt(struct adopter *adopter, const struct roster_entry *leaver)
 	if (takeover.record->state != LAYOUT_ADOPTION_DONE)
 		takeover_run(&takeover);
 	if (takeover.record->state == LAYOUT_ADOPTION_DONE)
-		see_off(adopter, leaver, takeover.record);
-	else if (takeover.record->state == LAYOUT_ADOPTION_REFUSED || !takeover.record->state)
+		see_off(adopter, takeover.leaver, takeover.record);
+	else if (takeover.record->state == LAYOUT_ADOPTION_REFUSED || !takeover.record->state ||
+		 (takeover.lost && !forget(adopter)))
 		set_over(adopter, takeover.record, 1);
+	roster_release(takeover.roster);
 }
 
 /* 0: not now. */
@@ -208,6 +262,9 @@ static void look_around(struct adopter *adopter)
 	uint64_t generation;
 	struct roster *roster = group_roster(adopter->es->group, &generation);
 
+	pthread_mutex_lock(&adopter->lock);
+	settle(adopter, roster);
+	pthread_mutex_unlock(&adopter->lock);
 	for (unsigned int i = 0; i < roster->count; i++) {
 		if (!wants_us(adopter->es, &roster->entries[i]) || !set_busy(adopter))
 			continue;
@@ -263,6 +320,7 @@ static void remember(struct adopter *adopter)
 	adopter->last = *last;
 	memcpy(record->leaver, last->leaver, sizeof(record->leaver));
 	record->epoch = last->epoch;
+	adopter->may_return[0] = 1;
 	record->state = *last->table ? LAYOUT_ADOPTION_RESUMING : LAYOUT_ADOPTION_DONE;
 	for (unsigned int t = 0; t < es->table_count; t++) {
 		if (strcmp(es->tables[t]->name, last->table) != 0)
@@ -344,15 +402,19 @@ void adopter_begin(struct adopter *adopter)
 
 int adopter_pause(struct adopter *adopter)
 {
+	uint64_t generation;
+	struct roster *roster = group_roster(adopter->es->group, &generation);
 	int error = 0;
 
 	pthread_mutex_lock(&adopter->lock);
+	settle(adopter, roster);
 	if (adopter->busy)
 		error = -EAGAIN;
 	else if (has_unfinished(adopter))
 		error = -EBUSY;
 	adopter->paused |= !error;
 	pthread_mutex_unlock(&adopter->lock);
+	roster_release(roster);
 	return error;
 }
 

@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "near.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,10 +24,21 @@
 /* What was read so often without verifying did not miss the deadline: it is damaged. */
 #define DAMAGED_ATTEMPTS 64
 
-/*
- * All that the far instances say to a key has come: what has to hold until then is to be
- * looked at here.
- */
+#define TURNS_AT_ONCE 4
+#define HURRY_US 1000
+
+/* Read all values, for the first time or once more. */
+static void begin_values(struct request *request)
+{
+	request->begun = 0;
+	request->begun_instances = 0;
+	request->keys_left = request->count;
+	request->missing_count = 0;
+	for (unsigned int k = 0; k < request->count; k++)
+		request->keys[k].pending = 1;
+}
+
+/* All that the far instances say to a key has come. */
 static inline void have_all(struct estate_view *view, struct request *request,
 			    struct request_key *key)
 {
@@ -37,6 +49,8 @@ static inline void have_all(struct estate_view *view, struct request *request,
 		near_locate(request, &key->words, readings);
 		near_read(view, request, &key->words, readings);
 	}
+	if (unlikely(request->before != NULL))
+		view_judge(request, &key->words, readings);
 	view_reduce(view, request, k, readings);
 }
 
@@ -49,7 +63,20 @@ static void finish_key(struct estate_view *view, struct request *request, struct
 	for (unsigned int i = 0; i < request->lineup->count; i++)
 		if (likely(readings[i].op != NULL))
 			op_give(readings[i].op);
-	request->unfinished--;
+	if (--request->keys_left)
+		return;
+	if (likely(verdict_of_values(view, request)))
+		request->unfinished = 0;
+}
+
+void gather_looked(struct estate_view *view, struct request *request)
+{
+	if (--request->pages_pending || request->phase == REQUEST_SCANS)
+		return;
+	if (verdict_of_look(view, request))
+		request->unfinished = 0;
+	else if (!verdict_looks(request))
+		begin_values(request);
 }
 
 static void finish_reading(struct estate_view *view, struct op *op, int error)
@@ -168,7 +195,8 @@ static int take_directory(struct estate_view *view, struct op *op, struct view_p
 			return -EPROTO;
 		}
 		place_found(place,
-			    &(struct far_table){ &table->geometry, found.offset, found.salt });
+			    &(struct far_table){ &table->geometry, found.offset, found.salt },
+			    op->table + i);
 		return read_key(view, op, place);
 	}
 	op->table += batch;
@@ -247,6 +275,15 @@ static int is_stuck(struct estate_view *view, const struct endpoint *endpoint)
 	return endpoint->overdue && clock_monotonic_us() > endpoint->overdue_us + PATIENCE_US;
 }
 
+int gather_endpoint(struct estate_view *view, const struct request *request, unsigned int i,
+		    struct endpoint **endpoint)
+{
+	*endpoint = endpoint_of(view, request, i, view_is_current(view, request->lineup));
+	if (!*endpoint)
+		return -EHOSTDOWN;
+	return unlikely((*endpoint)->overdue) && is_stuck(view, *endpoint) ? -ETIMEDOUT : 0;
+}
+
 /* Begin to read a far instance at @endpoint. 0: begun, or decided; -EAGAIN: no room now. */
 static inline int begin_far(struct estate_view *view, struct request *request,
 			    struct request_key *key, struct reading *reading,
@@ -294,7 +331,11 @@ static int begin_readings(struct estate_view *view, struct request *request)
 		for (unsigned int i = request->begun_instances; i < lineup->count; i++) {
 			struct endpoint *endpoint = endpoint_of(view, request, i, current);
 
-			if (unlikely(!endpoint)) {
+			if (unlikely(request->before && request->before[i].error)) {
+				/* Its page could not be read. */
+				readings[i].op = NULL;
+				readings[i].error = request->before[i].error;
+			} else if (unlikely(!endpoint)) {
 				int far = lineup_is_far(&lineup->roster->entries[i]);
 
 				readings[i].op = NULL;
@@ -312,11 +353,32 @@ static int begin_readings(struct estate_view *view, struct request *request)
 	return 0;
 }
 
+/* Begin what it wants to read now. 0: all of it. */
+static int begin_request(struct estate_view *view, struct request *request)
+{
+	/* What is decided without a READ leads to the next question, but not for ever. */
+	for (unsigned int turns = 0; request->unfinished; turns++) {
+		unsigned int turn = request->turn;
+
+		if (turns == TURNS_AT_ONCE) {
+			view->unsettled = 1;
+			return 0;
+		}
+		if (verdict_looks(request) ? verdict_look(view, request)
+					   : begin_readings(view, request))
+			return -EAGAIN;
+		if (request->turn == turn)
+			return 0;
+	}
+	return 0;
+}
+
 /* One after the other: if two had a part of the ops each, neither might end. */
 static void begin_more(struct estate_view *view)
 {
+	view->unsettled = 0;
 	for (struct request *r = view->requests; r; r = r->next)
-		if (begin_readings(view, r))
+		if (begin_request(view, r))
 			break;
 	view->transport->operations->flush(view->io);
 }
@@ -362,9 +424,10 @@ int gather_begin(struct estate_view *view, struct request *request)
 	if (error)
 		return error;
 	view_deadline(view, request);
-	request->begun = 0;
-	request->begun_instances = 0;
 	request->unfinished = request->count;
+	request->lease_us = handover_lease(request->lineup, request->joined);
+	verdict_begin(request);
+	begin_values(request);
 	append(view, request);
 	begin_more(view);
 	return 0;
@@ -384,7 +447,7 @@ int gather_progress(struct estate_view *view)
 {
 	int came = take_arrivals(view);
 
-	if (came)
+	if (came || unlikely(view->unsettled))
 		begin_more(view);
 	return came;
 }
@@ -423,9 +486,24 @@ static void expire_key(struct request *request, unsigned int k)
 	}
 }
 
-void gather_expire(struct estate_view *view, struct request *request)
+void gather_abandon_pages(struct request *request)
 {
-	for (unsigned int k = 0; k < request->count; k++) {
+	for (unsigned int i = 0; i < request->page_next && i < request->lineup->count; i++) {
+		struct reading *page = &request->pages[i];
+
+		if (page->error == READING_PENDING)
+			abandon(page->op);
+		else if (page->op)
+			op_give(page->op);
+		*page = (struct reading){ .error = -ETIMEDOUT };
+	}
+}
+
+static void abandon_values(struct estate_view *view, struct request *request)
+{
+	unsigned int turn = request->turn;
+
+	for (unsigned int k = 0; k < request->count && request->turn == turn; k++) {
 		struct request_key *key = &request->keys[k];
 
 		if (!key->pending)
@@ -435,12 +513,48 @@ void gather_expire(struct estate_view *view, struct request *request)
 		finish_key(view, request, key);
 	}
 	request->begun = request->count;
+}
+
+void gather_expire(struct estate_view *view, struct request *request)
+{
+	if (verdict_looks(request))
+		gather_abandon_pages(request);
+	else
+		abandon_values(view, request);
+	if (request->unfinished)
+		verdict_late(view, request);
+	request->unfinished = 0;
 	end(view, request);
+}
+
+void gather_hurry(struct estate_view *view, uint64_t now)
+{
+	for (struct request *r = view->requests; r; r = r->next) {
+		unsigned int count = r->lineup->count;
+
+		if (!r->unfinished || !verdict_looks(r) || r->page_next <= count ||
+		    now < r->patience_us)
+			continue;
+		for (unsigned int i = 0; i < count; i++) {
+			struct reading *page = &r->pages[i];
+
+			if (page->error != READING_PENDING)
+				continue;
+			abandon(page->op);
+			*page = (struct reading){ .error = -ETIMEDOUT };
+			view->unsettled = 1;
+			gather_looked(view, r);
+			/* That was the last one of this look. */
+			if (!verdict_looks(r) || r->page_next <= count)
+				break;
+		}
+	}
 }
 
 int gather_turn(struct estate_view *view, struct gather_patience *patience, uint64_t until_us)
 {
 	int came = gather_progress(view);
+	uint64_t nap = NAP_US;
 	uint64_t now;
 
 	if (++patience->turns % SPINS_PER_LOOK) {
@@ -451,11 +565,16 @@ int gather_turn(struct estate_view *view, struct gather_patience *patience, uint
 	now = pace_us(&view->pace);
 	if (now >= until_us)
 		return -ETIMEDOUT;
+	/* Somebody looks for pages, and may have to go on without one. */
+	if (unlikely(view->requests && verdict_looks(view->requests))) {
+		gather_hurry(view, now);
+		nap = HURRY_US;
+	}
 	if (came || !patience->sleep_us)
 		patience->sleep_us = now + SPIN_US;
 	else if (now >= patience->sleep_us)
-		view->transport->operations->wait(view->io, until_us - now < NAP_US ? until_us
-										    : now + NAP_US);
+		view->transport->operations->wait(view->io,
+						  until_us - now < nap ? until_us : now + nap);
 	return 0;
 }
 
@@ -534,10 +653,12 @@ void gather_go_on(struct estate_view *view, struct request *request, unsigned in
 
 	view_deadline(view, request);
 	request->standing = 0;
-	request->begun = 0;
-	request->begun_instances = begun;
 	request->unfinished = 1;
-	key->pending = 1;
+	verdict_begin(request);
+	/* Some of them are being read already. */
+	request->phase = REQUEST_READS;
+	begin_values(request);
+	request->begun_instances = begun;
 	for (unsigned int i = 0; i < request->lineup->count; i++) {
 		struct reading *reading = &request->readings[i];
 		struct op *op = reading->op;

@@ -66,6 +66,16 @@ struct gather_patience {
 	uint64_t sleep_us; /* when to sleep, if nothing comes until then */
 };
 
+/* For verdicts: where instance @i is to be read. 0, or why it cannot be. */
+int gather_endpoint(struct estate_view *view, const struct request *request, unsigned int i,
+		    struct endpoint **endpoint);
+/* The same: one page less is pending. */
+void gather_looked(struct estate_view *view, struct request *request);
+/* Now and then: go on without pages that were waited for too long. */
+void gather_hurry(struct estate_view *view, uint64_t now);
+/* The same: nobody waits for the pages any more. */
+void gather_abandon_pages(struct request *request);
+
 /* One turn of waiting: polls, and may sleep if nothing came for a while. -ETIMEDOUT: it is @until_us. */
 int gather_turn(struct estate_view *view, struct gather_patience *patience, uint64_t until_us);
 

@@ -16,6 +16,11 @@
  *
  * Most readers find nobody sealed when they have read all, which proves that no
  * adopter had begun: one look at each instance's state is what it costs them.
+ *
+ * Of far instances that would be one more READ. So of those there is a lease: no
+ * adopter begins before a seal is HANDOVER_RIPE_US old. Whoever saw an instance that
+ * was not sealed, and within HANDOVER_LEASE_US from then on has read all, has nothing
+ * of an adoption of it. The background thread looks at headers all the time anyway.
  * doc/design.md, section 12, has the argument in full.
  */
 #ifndef HANDOVER_H
@@ -23,10 +28,25 @@
 
 #include "lineup.h"
 
+/*
+ * On the clocks of two hosts, so that the one has to be well below the other: some
+ * heartbeats may be missed, and clocks may run differently. The third one is how long the
+ * leaver waits from an adopter's death on, before it asks another one: longer than any reader
+ * takes that may have read the dead one.
+ */
+#define HANDOVER_LEASE_US 400000
+#define HANDOVER_RIPE_US 1000000
+#define HANDOVER_DEATH_US 500000
+
+#define HANDOVER_NOBODY UINT32_MAX
+
 /* How far an instance's part of one table had been handed over at a moment. */
 struct handover {
 	enum layout_state state;
 	int unsure; /* of any home: there was no time to find out */
+	int error; /* it could not be read: it is missing */
+	unsigned int adopter; /* whom it names, by its place in the roster */
+	int recorded; /* and a record of it was seen there */
 	uint64_t cursor;
 };
 
@@ -34,15 +54,29 @@ enum handover_finding {
 	HANDOVER_COUNTS,
 	HANDOVER_TAKEN,
 	HANDOVER_UNSURE,
+	HANDOVER_MISSING,
 };
 
-/* Look at all of the roster, about @table; @now has room for one per entry. */
+/* A far instance's first LAYOUT_PAGE bytes, by a READ. */
+struct handover_page {
+	const void *memory; /* NULL: it could not be read */
+	int error; /* why */
+};
+
+/*
+ * Look at all of the roster, about @table; @now has room for one per entry. @pages: those of
+ * the far ones, by their places in the roster; NULL: none is. @last: what the look before
+ * this one saw, which had ended when the READs of the pages began; NULL: none.
+ */
 void handover_look(const struct lineup *lineup, const struct estate_table *table,
+		   const struct handover_page *pages, const struct handover *last,
 		   struct handover *now);
 
 /* Where the leaver's part of a key with this home is. */
 static inline enum handover_finding handover_judge(const struct handover *at, uint64_t home)
 {
+	if (at->error)
+		return HANDOVER_MISSING;
 	if (at->state == LAYOUT_JOINED)
 		return HANDOVER_COUNTS;
 	if (at->unsure)
@@ -52,9 +86,25 @@ static inline enum handover_finding handover_judge(const struct handover *at, ui
 	return at->cursor % 2 && home == at->cursor / 2 ? HANDOVER_UNSURE : HANDOVER_COUNTS;
 }
 
-/* Whether what @before said of a home held until @after; of all instances of the roster. */
+/* Whether it is known of all instances of the roster where their part of a home is. */
+int handover_sure(const struct lineup *lineup, const struct handover *at, uint64_t home);
+
+/*
+ * Whether what counted by @before, of a home, was nobody else's until @after: then nothing counts
+ * twice, and whoever was unsure is missing.
+ */
+int handover_held(const struct lineup *lineup, const struct handover *before,
+		  const struct handover *after, uint64_t home);
+
+/* Both: nobody is missing who could be read. */
 int handover_steady(const struct lineup *lineup, const struct handover *before,
 		    const struct handover *after, uint64_t home);
+
+/* Whether anybody whose memory is mapped was a member at that look, and is more than that now. */
+int handover_changed(const struct lineup *lineup, const struct handover *then);
+
+/* Whether a look found nobody but members: then it is a lease, from the moment it began. */
+int handover_none(const struct lineup *lineup, const struct handover *now);
 
 /* Whether anybody whose memory is mapped is not just a member: after all of it was read. */
 static inline int handover_in_sight(const struct lineup *lineup)
@@ -72,6 +122,31 @@ static inline int handover_in_sight(const struct lineup *lineup)
 				  LAYOUT_JOINED;
 	}
 	return others != 0;
+}
+
+/*
+ * A lease as it is when a request begins: until when, on our clock, what is read from then on has
+ * nothing of an adoption that has not ended; 0: never. @joined: set to what is known of each of
+ * the roster, for whoever needs it of some of them only. For a lineup that has far instances.
+ */
+static inline uint64_t handover_lease(const struct lineup *lineup, uint64_t *joined)
+{
+	const struct roster *roster = lineup->roster;
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct peer *peer = roster->entries[i].peer;
+
+		if (!peer || !peer->far)
+			continue;
+		joined[i] = shared_load(&peer->joined_us);
+		if (joined[i] < first)
+			first = joined[i];
+	}
+	/* All of that was before now, and so is good for those who are mapped. */
+	if (unlikely(!first || first == UINT64_MAX || handover_in_sight(lineup)))
+		return 0;
+	return first + HANDOVER_LEASE_US;
 }
 
 #endif

@@ -20,7 +20,7 @@
 #endif
 
 #define LAYOUT_MAGIC 0x0031455441545345ull /* "ESTATE1" */
-#define LAYOUT_VERSION 1u
+#define LAYOUT_VERSION 2u
 
 enum layout_state {
 	LAYOUT_JOINED = 1,
@@ -49,12 +49,14 @@ struct layout_header {
 	uint64_t attempt; /* grows with every one that is asked */
 	uint64_t flags; /* enum layout_flags */
 	uint64_t withdrawn; /* the last attempt that the leaver took back */
+	uint64_t ripe; /* the last attempt that an adopter may begin with: see handover.h */
+	uint64_t reserved_last[7];
 };
-static_assert(sizeof(struct layout_header) == 320, "the header is a format");
+static_assert(sizeof(struct layout_header) == 384, "the header is a format");
 
 enum layout_flags {
 	LAYOUT_HAS_POOL = 1, /* the instance does; what it takes over comes back with it */
-	LAYOUT_FINISHED = 2, /* all is handed over, and our pool says so */
+	LAYOUT_FINISHED = 2, /* all is handed over, and so does our pool say, if we have one */
 };
 
 enum layout_adoption_state {

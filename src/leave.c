@@ -13,8 +13,12 @@
 
 #define DEADLINE_DEFAULT_MS 60000
 
-/* Readers may go on for so long with a roster that has an adopter who died. */
-#define STALE_ROSTERS_US 500000
+/* Between two looks at an adopter: in memory, or by READs. */
+#define NAP_US 200
+#define NAP_FAR_US 3000
+
+/* So many looks in a row must find a far adopter's record of us before it is believed: see listen(). */
+#define LOOKS_TO_BELIEVE 3
 
 /* An adopter that is not there to be told that we have finished is not waited for any longer. */
 #define FORGET_US 10000000
@@ -47,7 +51,7 @@ static uint64_t weight(const struct estate *es, const struct roster_entry *entry
 
 static int can_adopt(const struct roster_entry *entry)
 {
-	return !entry->self && entry->peer && !entry->peer->far &&
+	return !entry->self && entry->peer &&
 	       !__atomic_load_n(&entry->peer->stale, __ATOMIC_RELAXED) &&
 	       region_state(entry->peer->memory) == LAYOUT_JOINED;
 }
@@ -89,7 +93,23 @@ static int seal(struct estate *es, const struct roster_entry *adopter)
 	shared_store(&header->adopter_epoch, adopter->epoch);
 	shared_store(&header->attempt, header->attempt + 1);
 	__atomic_store_n(&header->state, LAYOUT_SEALED, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return 0;
+}
+
+/*
+ * The region is sealed. An adopter may begin when readers who have not seen that, as they are far, have
+ * read all that they trust.
+ */
+static void ripen(struct estate *es)
+{
+	struct layout_header *header = region_header(&es->region);
+	uint64_t now = clock_monotonic_us();
+
+	if (!es->ripe_us)
+		es->ripe_us = now + (group_transport(es->group) ? HANDOVER_RIPE_US : 0);
+	if (shared_load(&header->ripe) != header->attempt && now >= es->ripe_us)
+		__atomic_store_n(&header->ripe, header->attempt, __ATOMIC_RELEASE);
 }
 
 static int unseal(struct estate *es)
@@ -115,7 +135,7 @@ static const struct roster_entry *find(const struct roster *roster, const uint8_
 	for (unsigned int i = 0; i < roster->count; i++) {
 		const struct roster_entry *entry = &roster->entries[i];
 
-		if (entry->peer && !entry->peer->far && !memcmp(entry->uuid, uuid, 16))
+		if (entry->peer && !memcmp(entry->uuid, uuid, 16))
 			return entry;
 	}
 	return NULL;
@@ -125,6 +145,7 @@ static const struct roster_entry *find(const struct roster *roster, const uint8_
 struct word {
 	uint32_t state; /* enum layout_adoption_state; 0: nothing yet */
 	int error;
+	int recorded; /* it has a record of us */
 };
 
 static struct word listen_to(const struct estate *es, const void *adopter)
@@ -139,8 +160,9 @@ static struct word listen_to(const struct estate *es, const void *adopter)
 	word.error = __atomic_load_n(&record->error, __ATOMIC_ACQUIRE);
 	/* That was the last time. */
 	if (word.state == LAYOUT_ADOPTION_REFUSED &&
-	    record->attempt != region_header(&es->region)->attempt)
-		word = (struct word){ 0 };
+	    shared_load(&record->attempt) != region_header(&es->region)->attempt)
+		return (struct word){ 0 };
+	word.recorded = 1;
 	return word;
 }
 
@@ -149,15 +171,24 @@ struct wait {
 	uint8_t uuid[16];
 	char name[ESTATE_NAME_MAX];
 	struct roster *roster; /* the last one that has it: its memory stays, if it ends */
-	const struct layout_header *adopter; /* in there; NULL: it was not there yet */
+	const struct peer *peer; /* in there; NULL: it was not there yet */
+	const struct layout_header *adopter; /* the same: its memory, or the copy */
+	unsigned int recorded; /* looks in a row that found a record of us; of a far one */
+	int there; /* it is connected, and what is read of it now is not older than now */
 	int comes_back; /* it has a pool: when it ends in the midst, it goes on some day */
-	uint64_t gone_us; /* since when it is not there; 0: it is */
+	uint64_t gone_us; /* since when it certainly is no more; 0: it may be */
 };
 
 static void wait_end(struct wait *wait)
 {
 	roster_release(wait->roster);
 	wait->roster = NULL;
+}
+
+/* We came back from our pool, sealed: what the adopter is the pool does not tell. */
+static int is_resumed(const struct estate *es)
+{
+	return region_header(&es->region)->adopter_epoch == 1;
 }
 
 /* The adopter as it is now, or was last. */
@@ -167,31 +198,60 @@ static void find_adopter(struct estate *es, struct wait *wait)
 	struct roster *roster = group_roster(es->group, &generation);
 	const struct roster_entry *adopter = find(roster, wait->uuid);
 
-	if (!adopter) {
-		if (!wait->gone_us)
+	wait->there = 0;
+	if (!adopter || !adopter->peer) {
+		/* That a connection broke does not say that it is dead. */
+		if (!roster_gone(roster, wait->uuid, wait->peer || !is_resumed(es)))
+			wait->gone_us = 0;
+		else if (!wait->gone_us)
 			wait->gone_us = clock_monotonic_us();
 		roster_release(roster);
 		return;
 	}
+	if (wait->peer != adopter->peer)
+		wait->recorded = 0;
 	wait_end(wait);
 	wait->roster = roster;
+	wait->peer = adopter->peer;
 	wait->adopter = adopter->peer->memory;
-	strcpy(wait->name, adopter->name);
 	wait->gone_us = 0;
+	strcpy(wait->name, adopter->name);
+	wait->there = !group_renew_peer(es->group, wait->peer);
+}
+
+/*
+ * What the adopter says of us, if it is sure. The words of one READ come in no order: a record may
+ * have been another leaver's, or of our last attempt, in all but what we know it by. It was ours
+ * when a READ ended that showed it so, and the one before that too, as no record changes hands
+ * twice meanwhile; so what the READ after these says is about us, and about now.
+ */
+static struct word listen(const struct estate *es, struct wait *wait)
+{
+	struct word word = listen_to(es, wait->adopter);
+
+	if (!wait->peer->far)
+		return word;
+	if (!word.recorded)
+		wait->recorded = 0;
+	else if (wait->there)
+		wait->recorded++;
+	if (wait->recorded < LOOKS_TO_BELIEVE)
+		return (struct word){ 0 };
+	return word;
 }
 
 /*
  * The adopter leaves itself, and has not begun: somebody else, then. Unless it does
  * begin just now: one of both sees what the other one wrote.
  */
-static int withdraw(struct estate *es, const struct wait *wait, struct word *word)
+static int withdraw(struct estate *es, const struct wait *wait)
 {
 	struct layout_header *header = region_header(&es->region);
 
 	__atomic_store_n(&header->withdrawn, header->attempt, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	*word = listen_to(es, wait->adopter);
-	return !word->state;
+	if (group_renew_peer(es->group, wait->peer))
+		return 0;
+	return !listen_to(es, wait->adopter).state;
 }
 
 /* One look. 1: wait on; 0: all is taken; or an error as wait_for() has it. */
@@ -200,18 +260,20 @@ static int look(struct estate *es, struct wait *wait)
 	struct layout_header *header = region_header(&es->region);
 	struct word word = { 0 };
 
+	ripen(es);
 	find_adopter(es, wait);
 	if (wait->adopter) {
-		word = listen_to(es, wait->adopter);
-		if (!word.state && !wait->gone_us && region_state(wait->adopter) != LAYOUT_JOINED &&
-		    withdraw(es, wait, &word))
+		word = listen(es, wait);
+		if (!word.state && wait->there && region_state(wait->adopter) != LAYOUT_JOINED &&
+		    withdraw(es, wait))
 			return error_set(-ECONNREFUSED,
 					 "%s does not take %s over: it leaves itself", wait->name,
 					 es->identity.name);
 		/* Closed in order, it has not begun when it is started again: unless it had. */
 		wait->comes_back = (shared_load(&wait->adopter->flags) &
 				    (LAYOUT_HAS_POOL | LAYOUT_FINISHED)) == LAYOUT_HAS_POOL &&
-				   (word.state || region_state(wait->adopter) != LAYOUT_LEFT);
+				   (word.state || wait->recorded ||
+				    region_state(wait->adopter) != LAYOUT_LEFT);
 	}
 	if (word.state == LAYOUT_ADOPTION_DONE || word.state == LAYOUT_ADOPTION_ENDED)
 		return 0;
@@ -225,8 +287,8 @@ static int look(struct estate *es, struct wait *wait)
 				 wait->name, es->identity.name, strerror(-word.error));
 	/* One that comes back may have begun already, before we see it again. */
 	if (!wait->comes_back && wait->gone_us &&
-	    clock_monotonic_us() > wait->gone_us + STALE_ROSTERS_US) {
-		header->withdrawn = header->attempt;
+	    clock_monotonic_us() > wait->gone_us + HANDOVER_DEATH_US) {
+		shared_store(&header->withdrawn, header->attempt);
 		return error_set(-EHOSTDOWN, "%s ended while it took %s over", wait->name,
 				 es->identity.name);
 	}
@@ -249,8 +311,11 @@ static int wait_for(struct estate *es, struct wait *wait, uint64_t until_us)
 				"it",
 				wait->name, es->identity.name,
 				wait->gone_us ? ": it ended, and goes on when it is started again"
-					      : "");
-		nap(200);
+				: !wait->there
+					? ": it does not answer, and whether it is dead is not "
+					  "known: it has to be back, or its host, first"
+					: "");
+		nap(wait->peer && wait->peer->far ? NAP_FAR_US : NAP_US);
 	}
 	return result;
 }
@@ -269,6 +334,9 @@ static int ask(struct estate *es, const char *to, struct refusals *refusals, str
 		memcpy(wait->uuid, adopter->uuid, sizeof(wait->uuid));
 		strcpy(wait->name, adopter->name);
 		error = seal(es, adopter);
+		es->ripe_us = 0;
+		if (!error)
+			ripen(es);
 	} else if (!refusals->count && to) {
 		error_set(error,
 			  "no member called %s can take %s over: \"estate members\" shows who is "
@@ -321,29 +389,35 @@ static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 }
 
 /*
- * The adopter has all. Whoever comes back from our pool must not ask again, and
- * the adopter may forget us when nobody does: until it has, its pool has room for nobody else.
+ * The adopter has all, and readers who see that we know it do not count us any more. Whoever comes back
+ * from our pool must not ask again, and the adopter may forget us when nobody does: until it has,
+ * its pool has room for nobody else. One that is far does not see us leave, and is told as well.
  */
 static int finish(struct estate *es)
 {
 	struct layout_header *header = region_header(&es->region);
 	uint64_t until_us = clock_monotonic_us() + FORGET_US;
 	struct wait wait = { 0 };
-	struct word word = { 0 };
-	int error;
+	int told = 0;
+	int error = es->pool ? es->pool->operations->handed_over(es->pool) : 0;
 
-	if (!es->pool)
-		return 0;
-	error = es->pool->operations->handed_over(es->pool);
 	if (error)
 		return error;
-	__atomic_or_fetch(&header->flags, LAYOUT_FINISHED, __ATOMIC_RELEASE);
+	__atomic_or_fetch(&header->flags, LAYOUT_FINISHED, __ATOMIC_SEQ_CST);
 	memcpy(wait.uuid, header->adopter, sizeof(wait.uuid));
-	while (word.state != LAYOUT_ADOPTION_ENDED && clock_monotonic_us() < until_us) {
+	while (!told && clock_monotonic_us() < until_us) {
 		find_adopter(es, &wait);
-		if (wait.adopter && !wait.gone_us)
-			word = listen_to(es, wait.adopter);
-		nap(100);
+		if (!es->pool && !(wait.peer && wait.peer->far))
+			break;
+		if (wait.there) {
+			struct word word = listen_to(es, wait.adopter);
+
+			/* It has a record of us until it has heard that. */
+			told = !word.recorded || word.state == LAYOUT_ADOPTION_ENDED;
+		}
+		/* Without a pool it forgot us when it died. */
+		told |= wait.gone_us && !es->pool;
+		nap(wait.peer && wait.peer->far ? NAP_FAR_US : NAP_US);
 	}
 	wait_end(&wait);
 	return 0;
@@ -369,10 +443,6 @@ int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
 	if (views)
 		return error_set(-EBUSY, "estate_leave: %u of its views are open: close them first",
 				 views);
-	if (group_transport(es->group))
-		return error_set(-ENOTSUP,
-				 "estate_leave: this version hands over on one host only, and the "
-				 "group has members on others");
 	until_us += 1000ull * (attr && attr->deadline_ms ? attr->deadline_ms : DEADLINE_DEFAULT_MS);
 	while ((error = adopter_pause(es->adopter)) == -EAGAIN && clock_monotonic_us() < until_us)
 		nap(1000);

@@ -149,7 +149,7 @@ const struct remote_table *lineup_near(struct lineup *lineup, const struct estat
 	return place->state ? NULL : &place->near;
 }
 
-void place_found(struct view_place *place, const struct far_table *table)
+void place_found(struct view_place *place, const struct far_table *table, unsigned int number)
 {
 	uint64_t count = 64;
 
@@ -157,6 +157,7 @@ void place_found(struct view_place *place, const struct far_table *table)
 		count *= 2;
 	place->state = 0;
 	place->far = *table;
+	place->number = number;
 	place->mask = count - 1;
 	free(place->positions);
 	place->positions = calloc(count, sizeof(*place->positions));

@@ -16,6 +16,7 @@
 struct view_place {
 	int state; /* 0: it is known; -EAGAIN: to be looked up; else why it cannot be read */
 	unsigned int tables; /* how many its directory had when it was looked up */
+	unsigned int number; /* of a far one: which of them it is */
 	union {
 		struct remote_table near;
 		struct far_table far;
@@ -73,7 +74,7 @@ static inline void place_remember(const struct view_place *place, uint64_t hash,
 		place->positions[hash & place->mask] = (hash >> 32 << 32) | (slot + 1);
 }
 
-/* A far table was found: room for positions, if there is memory. */
-void place_found(struct view_place *place, const struct far_table *table);
+/* A far table was found, the @number-th of its directory: room for positions, if there is memory. */
+void place_found(struct view_place *place, const struct far_table *table, unsigned int number);
 
 #endif

@@ -47,8 +47,12 @@ static uint64_t jitter(struct group *group, uint64_t us)
 }
 
 /* The connection to a member is over, or did not come about: @reason says why. Lock held. */
-static void lose(struct group *group, struct member *member, const char *reason)
+static void lose(struct group *group, struct member *member, int error, const char *reason)
 {
+	int refused = member->refused || error == -ECONNREFUSED;
+	int changed = member->peer || refused != member->refused;
+
+	member->refused = refused;
 	/* It may be this thread's last error, which what follows may change. */
 	snprintf(member->reason, sizeof(member->reason), "%s", reason);
 	source_close(group, &member->source);
@@ -63,11 +67,10 @@ static void lose(struct group *group, struct member *member, const char *reason)
 	member->backoff_us *= 2;
 	if (member->backoff_us > RETRY_LAST_US)
 		member->backoff_us = RETRY_LAST_US;
-	if (!member->peer)
-		return;
 	peer_release(member->peer);
 	member->peer = NULL;
-	roster_renew(group);
+	if (changed)
+		roster_renew(group);
 }
 
 static void far_up(struct group *group, struct member *member, const struct transport_peer *peer);
@@ -139,7 +142,7 @@ static void connect_member(struct group *group, struct member *member)
 		member->due_us = clock_monotonic_us() + HANDSHAKE_US;
 		return;
 	}
-	lose(group, member, estate_errormsg());
+	lose(group, member, error, estate_errormsg());
 	/* Nobody is there: died, perhaps, without a word. */
 	if (!kind && member->listed_name[0] && (error == -ECONNREFUSED || error == -ENOENT))
 		group->registry->operations->reap(group->registry, member->listed_name);
@@ -154,14 +157,14 @@ static void welcome(struct group *group, struct member *member, const struct pee
 	/* Everybody may be given the same list of addresses. */
 	if (group->region &&
 	    !memcmp(identity->uuid, group->identity.uuid, sizeof(identity->uuid))) {
-		lose(group, member, "this is the instance itself");
+		lose(group, member, 0, "this is the instance itself");
 		member->ours = 1;
 		roster_renew(group);
 		return;
 	}
 	peer = malloc(sizeof(*peer));
 	if (!peer) {
-		lose(group, member, "no memory for a peer");
+		lose(group, member, -ENOMEM, "no memory for a peer");
 		return;
 	}
 	*peer = *found;
@@ -170,6 +173,7 @@ static void welcome(struct group *group, struct member *member, const struct pee
 	member->identity = *identity;
 	member->connecting = 0;
 	member->tried = 1;
+	member->refused = 0;
 	member->backoff_us = 0;
 	member->reason[0] = 0;
 	member->heartbeat = region_heartbeat(peer->memory);
@@ -185,7 +189,7 @@ static void welcome_near(struct group *group, struct member *member)
 	if (error == -EAGAIN)
 		return;
 	if (error) {
-		lose(group, member, estate_errormsg());
+		lose(group, member, error, estate_errormsg());
 		return;
 	}
 	welcome(group, member,
@@ -195,10 +199,17 @@ static void welcome_near(struct group *group, struct member *member)
 		shm_unmap(&region);
 }
 
+/* What a header says that was read after @seen_us; see struct peer. */
+static uint64_t joined(const void *memory, uint64_t seen_us)
+{
+	return region_state(memory) == LAYOUT_JOINED ? seen_us : 0;
+}
+
 static void far_up(struct group *group, struct member *member, const struct transport_peer *peer)
 {
 	welcome(group, member,
 		&(struct peer){ .far = peer->id,
+				.joined_us = joined(peer->memory, peer->seen_us),
 				.memory = peer->memory,
 				.size = peer->size,
 				.pid = peer->pid },
@@ -282,7 +293,7 @@ void member_event(struct group *group, struct member *member)
 	/* A peer says nothing more: what comes is the end. */
 	if (recv(member->source.fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN)
 		return;
-	lose(group, member,
+	lose(group, member, 0,
 	     region_state(member->peer->memory) == LAYOUT_LEFT ? "it left the group" : "it died");
 	/* See now whether it is gone for good or comes back, not after the back-off. */
 	member->due_us = 0;
@@ -293,7 +304,7 @@ static void far_down(struct group *group, struct member *member, int error)
 {
 	int was_up = member->peer != NULL;
 
-	lose(group, member, estate_errormsg());
+	lose(group, member, error, estate_errormsg());
 	if (member->listed_name[0] && (was_up || error == -ECONNREFUSED)) {
 		group->registry->operations->reap(group->registry, member->listed_name);
 		members_list(group);
@@ -312,8 +323,9 @@ static void far_changed(struct group *group)
 	pthread_cond_broadcast(&group->changed);
 }
 
-static void watch_heartbeat(struct member *member, uint64_t now)
+static void watch_heartbeat(struct group *group, struct member *member, uint64_t now)
 {
+	const struct transport *transport = group->transport;
 	uint64_t heartbeat = region_heartbeat(member->peer->memory);
 
 	if (heartbeat != member->heartbeat) {
@@ -322,6 +334,10 @@ static void watch_heartbeat(struct member *member, uint64_t now)
 	}
 	__atomic_store_n(&member->peer->stale, now - member->beat_us > MEMBER_STALE_US,
 			 __ATOMIC_RELAXED);
+	if (member->peer->far)
+		shared_store(&member->peer->joined_us,
+			     joined(member->peer->memory,
+				    transport->operations->seen_us(transport, member->peer->far)));
 }
 
 /* Whether a member has sealed its region, for us to take it over. */
@@ -330,8 +346,7 @@ static int wants_us(const struct group *group, const struct member *member)
 	const struct layout_header *header = member->peer->memory;
 
 	return region_state(header) == LAYOUT_SEALED &&
-	       !memcmp(header->adopter, group->identity.uuid, sizeof(header->adopter)) &&
-	       !member->peer->far;
+	       !memcmp(header->adopter, group->identity.uuid, sizeof(header->adopter));
 }
 
 void members_watch(struct group *group)
@@ -341,11 +356,11 @@ void members_watch(struct group *group)
 
 	for (struct member *m = group->members; m; m = m->next) {
 		if (m->peer) {
-			watch_heartbeat(m, now);
+			watch_heartbeat(group, m, now);
 			if (group->adopter && wants_us(group, m))
 				adopter_wake(group->adopter);
 		} else if (m->connecting && now >= m->due_us) {
-			lose(group, m,
+			lose(group, m, -ETIMEDOUT,
 			     m->far ? "it does not answer: its host or the network is down, "
 				      "or it is stopped or hung"
 				    : "it accepts connections but does not answer: stopped or "

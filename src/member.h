@@ -50,6 +50,7 @@ struct member {
 	int far; /* it is connected to, or was last, by the transport */
 	int ours; /* it turned out to be this instance itself */
 	int tried; /* reached, or found missing, at least once */
+	int refused; /* nobody listened there, since it was connected last */
 	char listed_name[ESTATE_NAME_MAX]; /* as the registry has it; may be "" */
 	char address[REGISTRY_ADDRESS_MAX];
 	struct peer *peer; /* NULL while it cannot be read */

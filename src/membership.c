@@ -66,7 +66,8 @@ struct roster *group_roster(struct group *group, uint64_t *generation)
 	return roster;
 }
 
-void group_renew(struct group *group)
+/* The copies of @peer, or (0) of all. 1: they are of now; 0: not yet; or a negative errno value. */
+static int renew(struct group *group, uint64_t peer)
 {
 	const struct timespec pause = { .tv_nsec = 500000 };
 	uint64_t since = clock_monotonic_us();
@@ -74,15 +75,34 @@ void group_renew(struct group *group)
 
 	pthread_mutex_lock(&group->lock);
 	if (group->transport)
-		group->transport->operations->renew(group->transport);
+		group->transport->operations->renew(group->transport, peer);
 	while (group->transport && !renewed && clock_monotonic_us() < since + RENEW_US) {
-		renewed = group->transport->operations->renewed(group->transport, since);
+		renewed = group->transport->operations->renewed(group->transport, peer, since);
 		pthread_mutex_unlock(&group->lock);
 		if (!renewed)
 			nanosleep(&pause, NULL);
 		pthread_mutex_lock(&group->lock);
 	}
 	pthread_mutex_unlock(&group->lock);
+	return renewed;
+}
+
+void group_renew(struct group *group)
+{
+	renew(group, 0);
+}
+
+int group_renew_peer(struct group *group, const struct peer *peer)
+{
+	int renewed;
+
+	/* What was stored before this is seen by those who see less than what is loaded after it. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!peer->far)
+		return 0;
+	renewed = renew(group, peer->far);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return renewed > 0 ? 0 : renewed ? renewed : -ETIMEDOUT;
 }
 
 struct transport *group_transport(struct group *group)

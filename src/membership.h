@@ -48,6 +48,12 @@ void group_endpoints(struct group *group, struct transport_io *io, const struct 
 /* Of far members there are copies of their directories: see that they are of now, or soon. */
 void group_renew(struct group *group);
 
+/*
+ * See that what is read of @peer's header, adoptions and directory after this is not
+ * older than this. 0; -EHOSTDOWN or -ETIMEDOUT if it cannot be read.
+ */
+int group_renew_peer(struct group *group, const struct peer *peer);
+
 /* NULL if no member's address needs one. */
 struct transport *group_transport(struct group *group);
 

@@ -11,6 +11,7 @@
 #include "handover.h"
 #include "near.h"
 #include "result.h"
+#include "verdict.h"
 
 #include <errno.h>
 
@@ -203,6 +204,7 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 
 	if (unlikely(!request->standing && !gather_stand(view, request)))
 		return read_anyhow(view, request, out, answer);
+	request->lease_us = handover_lease(request->lineup, request->joined);
 	begun = post_all(view, request, count, request->keys->words.hash);
 	if (unlikely(begun < count))
 		goto on;
@@ -215,7 +217,11 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 		if (others == -EAGAIN)
 			goto on;
 	}
-	/* What has to hold until all has come is to be looked at here. */
+	/* Somebody may hand over, or nobody has heard of a far one for too long. */
+	if (unlikely(!verdict_is_leased(view, request, 1))) {
+		request->distrusted = 1;
+		return read_anyhow(view, request, out, answer);
+	}
 	if (likely(!others))
 		return result_of_all(view, request, request->readings, count, out, answer);
 	request->missing_count = 0;

@@ -40,13 +40,12 @@ static int grow(struct op_pool *pool, struct transport *transport, struct transp
 }
 
 int op_pool_reserve_more(struct op_pool *pool, struct transport *transport, struct transport_io *io,
-			 const struct geometry *geometry, unsigned int count,
-			 op_arrived_fn *arrived)
+			 size_t room, unsigned int count, op_arrived_fn *arrived)
 {
 	size_t ops;
 
 	pool->arrived = arrived;
-	pool->stride = (fetch_room(geometry) + 63) / 64 * 64;
+	pool->stride = (room + 63) / 64 * 64;
 	ops = CHUNK_BYTES / pool->stride;
 	if (ops > CHUNK_OPS_MAX)
 		ops = CHUNK_OPS_MAX;

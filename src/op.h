@@ -22,6 +22,7 @@ enum op_stage {
 	OP_DIRECTORY, /* where is the table? */
 	OP_FETCH,
 	OP_STANDING, /* a fetch's first READ: only to be counted when it has come */
+	/* What verdict.c reads has no stages. */
 };
 
 struct op {
@@ -56,10 +57,9 @@ struct op_pool {
 	op_arrived_fn *arrived;
 };
 
-/* See that @count ops are free. 0, or a negative errno value with a sentence. */
+/* See that @count ops are free, with @room bytes each. 0, or a negative errno value with a sentence. */
 int op_pool_reserve_more(struct op_pool *pool, struct transport *transport, struct transport_io *io,
-			 const struct geometry *geometry, unsigned int count,
-			 op_arrived_fn *arrived);
+			 size_t room, unsigned int count, op_arrived_fn *arrived);
 
 static inline int op_pool_reserve(struct op_pool *pool, struct transport *transport,
 				  struct transport_io *io, const struct geometry *geometry,
@@ -67,7 +67,7 @@ static inline int op_pool_reserve(struct op_pool *pool, struct transport *transp
 {
 	if (likely(pool->free_count >= count && pool->stride))
 		return 0;
-	return op_pool_reserve_more(pool, transport, io, geometry, count, arrived);
+	return op_pool_reserve_more(pool, transport, io, fetch_room(geometry), count, arrived);
 }
 void op_pool_free(struct op_pool *pool);
 

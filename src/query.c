@@ -116,6 +116,8 @@ int estate_query_poll(struct estate_view *view, void **tags, unsigned int max)
 	if (view->io)
 		gather_progress(view);
 	now = pace_us(&view->pace);
+	if (view->io)
+		gather_hurry(view, now);
 	for (struct request **link = &view->requests; *link && told < max;) {
 		struct request *request = *link;
 

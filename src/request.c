@@ -45,7 +45,7 @@ int request_reserve(struct request *request, unsigned int count, unsigned int in
 			return error;
 		request->reading_room = all;
 	}
-	return 0;
+	return request_reserve_handovers(request, instances);
 }
 
 int request_reserve_handovers(struct request *request, unsigned int instances)
@@ -57,6 +57,13 @@ int request_reserve_handovers(struct request *request, unsigned int instances)
 	error = reserve((void **)&request->handovers, (size_t)instances * 2,
 			sizeof(*request->handovers));
 	if (!error)
+		error = reserve((void **)&request->pages, instances, sizeof(*request->pages));
+	if (!error)
+		error = reserve((void **)&request->joined, instances, sizeof(*request->joined));
+	if (!error)
+		error = reserve((void **)&request->look_pages, instances,
+				sizeof(*request->look_pages));
+	if (!error)
 		request->handover_room = instances;
 	return error;
 }
@@ -65,6 +72,9 @@ void request_free(struct request *request)
 {
 	lineup_release(request->lineup);
 	free(request->handovers);
+	free(request->pages);
+	free(request->look_pages);
+	free(request->joined);
 	free(request->keys);
 	free(request->readings);
 	free(request->missing);

@@ -7,6 +7,7 @@
 #ifndef REQUEST_H
 #define REQUEST_H
 
+#include "handover.h"
 #include "lineup.h"
 #include "reduce.h"
 
@@ -50,6 +51,14 @@ struct request_key {
 	unsigned int pending; /* readings that are, and 1 as long as not all were begun */
 };
 
+/* What a request waits for: see verdict.h. */
+enum request_phase {
+	REQUEST_READS, /* values */
+	REQUEST_LOOKS, /* pages, and then values */
+	REQUEST_LOOKS_AGAIN, /* pages, when all values were read */
+	REQUEST_SCANS, /* pages, of a scan, which sees to everything itself */
+};
+
 struct request {
 	struct request *next; /* of those under way, in the order they began */
 	struct lineup *lineup;
@@ -62,7 +71,8 @@ struct request {
 	struct estate_answer *answers;
 	void *tag;
 
-	unsigned int unfinished; /* keys */
+	unsigned int unfinished; /* not 0: it is under way */
+	unsigned int keys_left; /* that are not reduced, this time */
 	/* All readings were begun of so many keys, and of the next one those of so many instances. */
 	unsigned int begun;
 	unsigned int begun_instances;
@@ -79,9 +89,27 @@ struct request {
 	struct handover *handovers; /* two per instance: before and after; NULL: never needed */
 	unsigned int handover_room;
 	const struct handover *before; /* NULL: nobody hands over, as far as is known */
+
+	/* If there are far instances. */
+	enum request_phase phase;
+	unsigned int turn; /* grows with each of these */
+	unsigned int looked; /* looks in a row */
+	unsigned int latest; /* which of the two in @handovers is of the last look */
+	int distrusted; /* it was found not to be leased just now */
+	int partial; /* results are there, and are right, but somebody is missing */
+	unsigned int page_next; /* whose page is to be read next */
+	unsigned int pages_pending; /* and 1 as long as not all were begun */
+	struct reading *pages; /* one per roster entry */
+	struct handover_page *look_pages; /* the same, for the look */
+	uint64_t
+		patience_us; /* until when pages are waited for; who has not answered then is missing */
+	uint64_t look_us; /* when the last look's READs began, or before */
+	uint64_t last_look_us; /* the same of the one before it */
+	uint64_t lease_us; /* until when values that are read now are sure: see handover_lease() */
+	uint64_t *joined; /* the same, one per roster entry */
 };
 
-/* Room to look at @instances' hand-overs, twice. 0 or -ENOMEM with a sentence. */
+/* Room to look at @instances' hand-overs, twice, and at their pages. 0 or -ENOMEM with a sentence. */
 int request_reserve_handovers(struct request *request, unsigned int instances);
 
 /* So many keys of near instances are worked on at a time: their lines stay in the L1 cache. */

@@ -47,6 +47,21 @@ void member_name(const struct member *member, char name[ESTATE_NAME_MAX])
 	snprintf(name, ESTATE_NAME_MAX, "%.*s", ESTATE_NAME_MAX - 1, known);
 }
 
+int roster_gone(const struct roster *roster, const uint8_t *uuid, int known)
+{
+	static const uint8_t unknown[16];
+	int hidden = 0;
+
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct roster_entry *entry = &roster->entries[i];
+
+		if (!memcmp(entry->uuid, uuid, sizeof(entry->uuid)))
+			return !entry->self && !entry->peer && !entry->unreachable;
+		hidden |= entry->unreachable && !memcmp(entry->uuid, unknown, sizeof(unknown));
+	}
+	return known || !hidden;
+}
+
 void roster_renew(struct group *group)
 {
 	unsigned int count = !!group->region;
@@ -68,6 +83,7 @@ void roster_renew(struct group *group)
 		entry->peer = m->peer;
 		if (m->peer)
 			__atomic_add_fetch(&m->peer->references, 1, __ATOMIC_RELAXED);
+		entry->unreachable = !m->peer && !m->refused && transport_address(m->address);
 		member_name(m, entry->name);
 		memcpy(entry->uuid, m->identity.uuid, sizeof(entry->uuid));
 		entry->epoch = m->identity.epoch;

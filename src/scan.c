@@ -12,6 +12,7 @@
 #include "gather.h"
 #include "handover.h"
 #include "stripe.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -37,6 +38,16 @@ struct scan {
 	int *why; /* per instance: 0, or why a part of it could not be read */
 	unsigned int most; /* instances that any key had */
 	int careful; /* somebody hands over: look before and after each home */
+	/* The same, if there are far instances. */
+	uint64_t lease_us; /* what was read until then needs no look; see handover.h */
+	uint64_t look_us; /* when the look in @before began */
+	uint64_t next_look_us; /* the same of @after */
+	uint64_t window_end; /* the first home that was not read between these two looks */
+	struct handover *handovers; /* room for these two */
+	struct handover *before;
+	struct handover *after;
+	struct handover_page *pages; /* as of @after */
+	unsigned char *page_memory;
 	struct entry_copy *copies; /* of one instance */
 	struct found *found; /* of one home, by instance */
 	unsigned int count;
@@ -230,9 +241,12 @@ static int collect_all(struct scan *scan, uint64_t home, const struct handover *
 	int result = 0;
 
 	scan->count = 0;
-	for (unsigned int i = 0; i < scan->request->lineup->roster->count && !result; i++)
+	for (unsigned int i = 0; i < scan->request->lineup->roster->count && !result; i++) {
 		if (!before || handover_judge(&before[i], home) == HANDOVER_COUNTS)
 			result = collect(scan, home, i);
+		else if (before[i].error)
+			scan->why[i] = before[i].error;
+	}
 	return result;
 }
 
@@ -247,10 +261,10 @@ static int collect_carefully(struct scan *scan, uint64_t home)
 	struct handover *after = before + lineup->roster->count;
 
 	while (!error) {
-		handover_look(lineup, table, before);
+		handover_look(lineup, table, NULL, NULL, before);
 		error = collect_all(scan, home, before);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		handover_look(lineup, table, after);
+		handover_look(lineup, table, NULL, NULL, after);
 		if (handover_steady(lineup, before, after, home))
 			break;
 		if (clock_monotonic_us() >= request->query.deadline_us)
@@ -264,10 +278,155 @@ static int collect_carefully(struct scan *scan, uint64_t home)
 	return error;
 }
 
+static int too_late(const struct scan *scan, uint64_t home)
+{
+	return error_set(-ETIMEDOUT,
+			 "table %s: the scan's deadline passed at bucket %llu, which is being "
+			 "handed over",
+			 scan->request->query.table->name, (unsigned long long)home);
+}
+
+/* Read the far ones' pages, and look: to scan->after. @last: NULL, or the look before this one. */
+static int look_far(struct scan *scan, const struct handover *last)
+{
+	struct request *request = scan->request;
+
+	scan->next_look_us = clock_monotonic_us();
+	if (verdict_pages(scan->view, request, scan->page_memory, scan->pages))
+		return -ETIMEDOUT;
+	handover_look(request->lineup, request->query.table, scan->pages, last, scan->after);
+	return 0;
+}
+
+static int in_time(const struct scan *scan)
+{
+	return clock_monotonic_us() < scan->look_us + HANDOVER_LEASE_US;
+}
+
+/* What the last look said is what the next values are judged by. */
+static void go_on_from(struct scan *scan)
+{
+	struct handover *other = scan->before;
+
+	scan->before = scan->after;
+	scan->after = other;
+	scan->look_us = scan->next_look_us;
+}
+
+/* Read a part of the far tables between two looks: as much of it as one READ takes. */
+static int open_window(struct scan *scan, uint64_t home)
+{
+	int error = 0;
+
+	if (scan->look_us && in_time(scan)) {
+		go_on_from(scan);
+	} else {
+		/* A far record is not sure before it was seen twice. */
+		error = look_far(scan, NULL);
+		go_on_from(scan);
+		if (!error)
+			error = look_far(scan, scan->before);
+		go_on_from(scan);
+	}
+	if (error)
+		return error;
+	if (handover_none(scan->request->lineup, scan->before)) {
+		/* That was it. */
+		scan->careful = 0;
+		scan->lease_us = scan->look_us + HANDOVER_LEASE_US;
+		scan->look_us = 0;
+		scan->window_end = 0;
+		stripes_restart(scan->stripes, home, 0);
+		return 0;
+	}
+	scan->window_end = stripes_window(scan->stripes, home);
+	return look_far(scan, scan->before);
+}
+
+/* Whether what was collected of @home between the two looks is what counts. */
+static int collect_judged(struct scan *scan, uint64_t home, int *steady)
+{
+	const struct request *request = scan->request;
+	uint64_t singles = stripes_singles(scan->stripes);
+	int error = collect_all(scan, home, scan->before);
+
+	/* What was not in the stripes was read after the look. */
+	if (!error && singles != stripes_singles(scan->stripes))
+		error = look_far(scan, scan->before);
+	else
+		handover_look(request->lineup, request->query.table, scan->pages, scan->before,
+			      scan->after);
+	*steady = !error && in_time(scan) &&
+		  handover_steady(request->lineup, scan->before, scan->after, home);
+	return error;
+}
+
+static int collect_far_carefully(struct scan *scan, uint64_t home)
+{
+	int steady = 0;
+	int error = 0;
+
+	while (scan->careful && !steady && !error) {
+		if (home >= scan->window_end)
+			error = open_window(scan, home);
+		if (!error && scan->careful)
+			error = collect_judged(scan, home, &steady);
+		if (!steady)
+			scan->window_end = 0;
+		if (!steady && clock_monotonic_us() >= scan->request->query.deadline_us)
+			error = -ETIMEDOUT;
+	}
+	return error == -ETIMEDOUT ? too_late(scan, home) : error;
+}
+
+/* Whether what was read until now has nothing of an adoption that has begun meanwhile. */
+static int is_leased(struct scan *scan)
+{
+	const struct lineup *lineup = scan->request->lineup;
+	uint64_t now = clock_monotonic_us();
+
+	if (now >= scan->lease_us || handover_in_sight(lineup))
+		return 0;
+	/* One that begins before the last one has ended goes on where that ends. */
+	if (scan->lease_us - now < HANDOVER_LEASE_US / 2) {
+		uint64_t next = handover_lease(lineup, scan->request->joined);
+
+		if (next > scan->lease_us)
+			scan->lease_us = next;
+	}
+	return 1;
+}
+
+static int collect_far(struct scan *scan, uint64_t home)
+{
+	int error;
+
+	if (!scan->careful) {
+		error = collect_all(scan, home, NULL);
+		if (error || is_leased(scan))
+			return error;
+		/* Whoever shows it may have taken his time: once more, if nobody hands over. */
+		scan->lease_us = handover_lease(scan->request->lineup, scan->request->joined);
+		if (clock_monotonic_us() < scan->lease_us) {
+			stripes_restart(scan->stripes, home, 0);
+			error = collect_all(scan, home, NULL);
+			if (error || is_leased(scan))
+				return error;
+		}
+		scan->careful = 1;
+		scan->look_us = 0;
+		scan->window_end = 0;
+	}
+	error = collect_far_carefully(scan, home);
+	return error || scan->careful ? error : collect_far(scan, home);
+}
+
 static int collect_home(struct scan *scan, uint64_t home)
 {
 	int error = 0;
 
+	if (scan->stripes)
+		return collect_far(scan, home);
 	if (!scan->careful)
 		error = collect_all(scan, home, NULL);
 	if (!scan->careful && handover_in_sight(scan->request->lineup))
@@ -346,7 +505,19 @@ static int begin_far(struct scan *scan)
 		return error;
 	gather_wait(scan->view, request);
 	request->query.deadline_us = deadline_us;
-	scan->stripes = stripes_begin(scan->view, request);
+	scan->handovers =
+		calloc((size_t)request->lineup->roster->count * 2, sizeof(*scan->handovers));
+	scan->pages = calloc(request->lineup->roster->count, sizeof(*scan->pages));
+	scan->page_memory =
+		aligned_alloc(LAYOUT_PAGE, (size_t)request->lineup->roster->count * LAYOUT_PAGE);
+	if (!scan->handovers || !scan->pages || !scan->page_memory)
+		return error_set(-ENOMEM, "scan: no memory for %u instances",
+				 request->lineup->roster->count);
+	scan->before = scan->handovers;
+	scan->after = scan->handovers + request->lineup->roster->count;
+	/* All that is read is read after this. */
+	scan->lease_us = handover_lease(request->lineup, request->joined);
+	scan->stripes = stripes_begin(scan->view, request, 0);
 	return scan->stripes ? 0 : -ENOMEM;
 }
 
@@ -400,6 +571,9 @@ int estate_scan_global(struct estate_view *view, struct estate_table *table,
 	view_enter(view);
 	result = run(&scan, table, query, answer);
 	view_exit(view);
+	free(scan.handovers);
+	free(scan.pages);
+	free(scan.page_memory);
 	free(scan.copies);
 	free(scan.found);
 	free(scan.why);

@@ -203,7 +203,7 @@ static int open_pool(struct estate *es, const struct estate_attr *attr)
 }
 
 /* What the pool has into the region; then it is ours, for a new life. */
-static int begin_life(struct estate *es)
+static int begin_life(struct estate *es, const char *listen)
 {
 	uint64_t begun = clock_monotonic_us();
 	int error;
@@ -223,6 +223,9 @@ static int begin_life(struct estate *es)
 		header->adopter_epoch = 1;
 		header->attempt = 1;
 		header->state = LAYOUT_SEALED;
+		/* Nobody reads it from another host, and is to be waited for. */
+		if (!listen || !transport_address(listen))
+			header->ripe = header->attempt;
 	}
 	memcpy(es->pool->uuid, es->identity.uuid, sizeof(es->pool->uuid));
 	es->pool->epoch = es->identity.epoch;
@@ -261,7 +264,7 @@ int estate_open(const struct estate_attr *attr, struct estate **result)
 		error = region_create(&es->region, &es->identity,
 				      attr->region_size ? attr->region_size : REGION_SIZE_DEFAULT);
 	if (!error)
-		error = begin_life(es);
+		error = begin_life(es, attr->listen);
 	if (!error && !observer)
 		error = adopter_init(es, &es->adopter);
 	if (!error)

@@ -23,6 +23,7 @@ struct estate {
 	struct pool *pool; /* NULL: none */
 	struct estate_recovery recovery;
 	unsigned int views; /* that are open */
+	uint64_t ripe_us; /* sealed, when an adopter may begin; 0: not sealed, or not known yet */
 
 	pthread_mutex_t lock; /* over what follows */
 	unsigned int table_count;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A READ of so many bytes is as fast as the link, and so many under way keep it busy. */
 #define STRIPE_BYTES 65536u
@@ -44,6 +45,8 @@ struct stripes {
 	struct request *request;
 	struct landing *landing;
 	uint64_t homes_each; /* that one stripe is for; it has one bucket more */
+	unsigned int ahead; /* stripes of each lane under way at a time */
+	uint64_t singles; /* READs of what is read by itself */
 	unsigned int room; /* lanes */
 	struct stripe_lane lanes[];
 };
@@ -57,8 +60,9 @@ static void arrived(struct estate_view *view, struct arrival *arrival, int error
 	stripe->error = error;
 }
 
-/* Post the READ of @count buckets from @first. */
-static int post(struct stripe_lane *lane, struct stripe *stripe, uint64_t first, uint64_t count)
+/* Post the READ of @length bytes of the table from @offset. */
+static int post_at(struct stripe_lane *lane, struct stripe *stripe, uint64_t offset,
+		   uint64_t length)
 {
 	struct stripes *stripes = lane->stripes;
 	const struct far_table *table = &lane->place->far;
@@ -66,8 +70,8 @@ static int post(struct stripe_lane *lane, struct stripe *stripe, uint64_t first,
 	const struct transport_read read = {
 		.landing = stripes->landing,
 		.to = stripe->room,
-		.offset = table->offset + geometry_bucket_offset(table->geometry, first),
-		.length = (uint32_t)(count * table->geometry->bucket_size),
+		.offset = table->offset + offset,
+		.length = (uint32_t)length,
 		.tag = &stripe->arrival,
 	};
 	int error = operations->read(stripes->view->io, lane->endpoint, &read);
@@ -76,13 +80,22 @@ static int post(struct stripe_lane *lane, struct stripe *stripe, uint64_t first,
 		return error;
 	operations->flush(stripes->view->io);
 	stripe->state = STRIPE_READING;
-	stripe->first = first;
-	stripe->count = count;
 	return 0;
 }
 
+/* Post the READ of @count buckets from @first. */
+static int post(struct stripe_lane *lane, struct stripe *stripe, uint64_t first, uint64_t count)
+{
+	const struct geometry *geometry = lane->place->far.geometry;
+
+	stripe->first = first;
+	stripe->count = count;
+	return post_at(lane, stripe, geometry_bucket_offset(geometry, first),
+		       count * geometry->bucket_size);
+}
+
 /* Wait for one READ. 0, or why there is nothing to be had. */
-static int await(struct stripe_lane *lane, struct stripe *stripe)
+static int await(struct stripe_lane *lane, const struct stripe *stripe)
 {
 	struct gather_patience patience = { 0 };
 
@@ -98,7 +111,7 @@ static void read_ahead(struct stripe_lane *lane)
 {
 	const struct geometry *geometry = lane->place->far.geometry;
 
-	for (unsigned int s = 0; s < STRIPES_AHEAD && lane->next < geometry->homes; s++) {
+	for (unsigned int s = 0; s < lane->stripes->ahead && lane->next < geometry->homes; s++) {
 		uint64_t homes = geometry->homes - lane->next;
 
 		if (lane->ahead[s].state != STRIPE_IDLE)
@@ -142,6 +155,7 @@ static const unsigned char *read_again(struct stripe_lane *lane, uint64_t bucket
 	struct stripe *stripe = &lane->again;
 	uint64_t buckets = lane->place->far.geometry->slots / LAYOUT_SLOTS;
 
+	lane->stripes->singles++;
 	*error = post(lane, stripe, bucket, buckets - bucket < 2 ? buckets - bucket : 2);
 	if (!*error)
 		*error = await(lane, stripe);
@@ -185,7 +199,11 @@ struct remote_source stripes_source(struct stripes *stripes, unsigned int i, uin
 
 static size_t lane_bytes(const struct stripes *stripes, const struct geometry *geometry)
 {
-	return ((stripes->homes_each + 1) * STRIPES_AHEAD + 2) * geometry->bucket_size;
+	size_t single = (size_t)geometry->bucket_size * 2;
+
+	if (geometry->blocks && geometry->block_size > single)
+		single = (geometry->block_size + (size_t)63) / 64 * 64;
+	return (stripes->homes_each + 1) * STRIPES_AHEAD * geometry->bucket_size + single;
 }
 
 /* The last scan may have gone without what it had asked for: the memory is the READs' until then. */
@@ -238,7 +256,69 @@ static void place_lane(struct stripe_lane *lane, unsigned char *room, size_t buc
 		(struct stripe){ .arrival = { arrived }, .room = room + STRIPES_AHEAD * stripe };
 }
 
-struct stripes *stripes_begin(struct estate_view *view, struct request *request)
+int stripes_busy(const struct estate_view *view)
+{
+	const struct stripes *stripes = view->stripes;
+
+	for (unsigned int i = 0; stripes && i < stripes->room; i++) {
+		const struct stripe_lane *lane = &stripes->lanes[i];
+
+		if (lane->again.state == STRIPE_READING)
+			return 1;
+		for (unsigned int s = 0; s < STRIPES_AHEAD; s++)
+			if (lane->ahead[s].state == STRIPE_READING)
+				return 1;
+	}
+	return 0;
+}
+
+void stripes_restart(struct stripes *stripes, uint64_t home, unsigned int ahead)
+{
+	wait_for_all(stripes);
+	stripes->ahead = ahead ? ahead : STRIPES_AHEAD;
+	for (unsigned int i = 0; i < stripes->request->lineup->roster->count; i++) {
+		struct stripe_lane *lane = &stripes->lanes[i];
+
+		if (!lane->endpoint || lane->error)
+			continue;
+		for (unsigned int s = 0; s < STRIPES_AHEAD; s++)
+			lane->ahead[s].state = STRIPE_IDLE;
+		lane->next = home;
+		read_ahead(lane);
+	}
+}
+
+uint64_t stripes_window(struct stripes *stripes, uint64_t home)
+{
+	stripes_restart(stripes, home, 1);
+	for (unsigned int i = 0; i < stripes->request->lineup->roster->count; i++)
+		await(&stripes->lanes[i], &stripes->lanes[i].ahead[0]);
+	return home + stripes->homes_each;
+}
+
+uint64_t stripes_singles(const struct stripes *stripes)
+{
+	return stripes->singles;
+}
+
+int stripes_extent(struct stripes *stripes, unsigned int i, uint64_t block, uint32_t length,
+		   unsigned char *value)
+{
+	struct stripe_lane *lane = &stripes->lanes[i];
+	const struct far_table *table = &lane->place->far;
+	struct stripe *stripe = &lane->again;
+	int error = post_at(lane, stripe, geometry_block_offset(table->geometry, block), length);
+
+	/* It is of no bucket. */
+	stripe->count = 0;
+	if (!error)
+		error = await(lane, stripe);
+	if (!error)
+		memcpy(value, stripe->room, length);
+	return error;
+}
+
+struct stripes *stripes_begin(struct estate_view *view, struct request *request, uint64_t home)
 {
 	const struct lineup *lineup = request->lineup;
 	const struct geometry *geometry = &request->query.table->geometry;
@@ -250,6 +330,7 @@ struct stripes *stripes_begin(struct estate_view *view, struct request *request)
 	if (!stripes)
 		return NULL;
 	stripes->request = request;
+	stripes->ahead = STRIPES_AHEAD;
 	stripes->homes_each = STRIPE_BYTES / geometry->bucket_size;
 	stripes->homes_each = stripes->homes_each > 2 ? stripes->homes_each - 1 : 1;
 	bytes = lane_bytes(stripes, geometry);
@@ -261,7 +342,7 @@ struct stripes *stripes_begin(struct estate_view *view, struct request *request)
 	for (unsigned int i = 0; i < lineup->roster->count; i++) {
 		struct stripe_lane *lane = &stripes->lanes[i];
 
-		*lane = (struct stripe_lane){ .stripes = stripes, .error = -ENOENT };
+		*lane = (struct stripe_lane){ .stripes = stripes, .next = home, .error = -ENOENT };
 		if (!lineup_is_far(&lineup->roster->entries[i]))
 			continue;
 		lane->endpoint = lineup->endpoints[i];

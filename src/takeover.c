@@ -2,8 +2,10 @@
 #include "takeover.h"
 
 #include "absorb.h"
+#include "crc.h"
 #include "error.h"
 #include "judge.h"
+#include "reach.h"
 #include "remote.h"
 #include "store.h"
 #include "write.h"
@@ -11,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A sealed bucket does not change: one that will not verify for so long is damaged. */
 #define READ_US 1000000
@@ -29,7 +32,9 @@ struct taken_table {
 struct run {
 	struct takeover *takeover;
 	struct estate *es;
-	const void *memory;
+	const void *memory; /* of a far one, a copy of what is before its tables */
+	struct reach *reach; /* NULL: it is mapped */
+	int unread; /* what went wrong is that the leaver could not be read */
 	int resumed; /* the pool knew of it */
 	unsigned int count;
 	struct taken_table
@@ -38,8 +43,9 @@ struct run {
 	uint64_t home; /* the same */
 	struct entry_copy *copies; /* of one home */
 	unsigned int room;
-	unsigned char *values; /* of extents, ABSORB_MAX */
+	unsigned char *values; /* of extents: ABSORB_MAX, or of a far one's, those of the home */
 	size_t value_room;
+	size_t values_max;
 };
 
 static void set_state(struct layout_adoption *record, uint32_t state)
@@ -108,6 +114,7 @@ static int prepare(struct run *run)
 	run->copies = malloc(run->room * sizeof(*run->copies));
 	run->value_room = (value + 15) / 16 * 16;
 	run->values = malloc(run->value_room * ABSORB_MAX);
+	run->values_max = ABSORB_MAX;
 	if (!run->copies || !run->values)
 		return error_set(-ENOMEM, "no memory to take an instance over");
 	return 0;
@@ -138,6 +145,42 @@ static int read_home(struct run *run, const struct remote_source *source)
 	}
 }
 
+/*
+ * The values of a far leaver's home that are in extents: all, before the first entry of it is
+ * absorbed, so that nothing is half done when the connection ends.
+ */
+static int read_values(struct run *run, unsigned int count)
+{
+	const struct taken_table *taken = run->table;
+	const struct geometry *geometry = &taken->table->geometry;
+
+	if (!geometry->blocks)
+		return 0;
+	if (count > run->values_max) {
+		unsigned char *larger = realloc(run->values, run->value_room * count);
+
+		if (!larger)
+			return error_set(-ENOMEM, "no memory to take an instance over");
+		run->values = larger;
+		run->values_max = count;
+	}
+	for (unsigned int c = 0; c < count; c++) {
+		struct layout_extent extent;
+		size_t length;
+		int error;
+
+		/* What is wrong with it is seen when it is absorbed. */
+		if (judge_value(geometry, &run->copies[c], &length, &extent) != ABSENT ||
+		    !extent.length)
+			continue;
+		error = reach_extent(run->reach, extent.block, extent.length,
+				     run->values + c * run->value_room);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 /* An entry of theirs, ready to be absorbed. 0, or -EBADMSG: its owner did not write that. */
 static int load_entry(struct run *run, const struct remote_table *theirs,
 		      const struct entry_copy *copy, unsigned char *value, struct absorbed *entry)
@@ -157,6 +200,10 @@ static int load_entry(struct run *run, const struct remote_table *theirs,
 		return 0;
 	case ABSENT:
 		entry->value = value;
+		if (run->reach)
+			return crc_bytes(theirs->salt, value, extent.length) == extent.crc
+				       ? 0
+				       : -EBADMSG;
 		return extent_load(&extent, theirs->salt,
 				   theirs->buckets +
 					   geometry_block_offset(theirs->geometry, extent.block),
@@ -216,7 +263,9 @@ static int take_entries(struct run *run, const struct remote_table *theirs, int 
 
 		for (; next < count && members < ABSORB_MAX && !error; next++, members++)
 			error = load_entry(run, theirs, &run->copies[next],
-					   run->values + members * run->value_room,
+					   run->values +
+						   (run->reach ? (unsigned int)next : members) *
+							   run->value_room,
 					   &entries[members]);
 		if (!error)
 			error = absorb(table, run->home, entries, members, remember,
@@ -233,8 +282,12 @@ static int take_home(struct run *run, const struct remote_table *theirs,
 	int count = read_home(run, source);
 	int error = 0;
 
-	if (count < 0)
-		return count;
+	if (count > 0 && run->reach)
+		error = read_values(run, (unsigned int)count);
+	if (count < 0 || error) {
+		run->unread = 1;
+		return error ? error : count;
+	}
 	if (count > 0) {
 		__atomic_store_n(cursor, run->home * 2 + 1, __ATOMIC_SEQ_CST);
 		error = take_entries(run, theirs, count);
@@ -244,22 +297,157 @@ static int take_home(struct run *run, const struct remote_table *theirs,
 	return error;
 }
 
-static int take_table(struct run *run, struct taken_table *taken)
+static int take_near(struct run *run)
 {
+	const struct taken_table *taken = run->table;
 	struct remote_table theirs = { &taken->table->geometry,
 				       (const unsigned char *)run->memory + taken->place.offset,
 				       taken->place.salt };
 	struct remote_source source = remote_source(&theirs);
-	uint64_t first = run->takeover->record->cursor[taken->number] / 2;
+	int error = 0;
 
+	for (unsigned int i = 0; i < HOMES_PER_LOOK && !error; i++) {
+		if (run->home == taken->place.geometry.homes)
+			break;
+		error = take_home(run, &theirs, &source);
+		run->home += !error;
+	}
+	return error;
+}
+
+static int take_far(struct run *run)
+{
+	const struct taken_table *taken = run->table;
+	const struct remote_table theirs = { &taken->table->geometry, NULL, taken->place.salt };
+	int error = reach_begin(run->reach, run->takeover->leaver, taken->table, &taken->place,
+				run->home);
+
+	run->unread = error != 0;
+	if (error)
+		return error;
+	for (unsigned int i = 0; i < HOMES_PER_LOOK && !error; i++) {
+		struct remote_source source;
+
+		if (run->home == taken->place.geometry.homes)
+			break;
+		source = reach_home(run->reach, run->home, &error);
+		run->unread = error != 0;
+		if (!error)
+			error = take_home(run, &theirs, &source);
+		run->home += !error;
+	}
+	reach_rest(run->reach);
+	return error;
+}
+
+/*
+ * The leaver has come back from its pool, in another life: its tables may be elsewhere, and have
+ * other numbers. Meanwhile nobody may look for them by the old ones.
+ */
+static int find_tables_again(struct run *run)
+{
+	struct layout_adoption *record = run->takeover->record;
+	uint64_t cursor[ESTATE_TABLES_MAX] = { 0 };
+	size_t size = run->takeover->leaver->peer->size;
+
+	set_state(record, LAYOUT_ADOPTION_RESUMING);
+	for (unsigned int t = 0; t < run->count; t++) {
+		struct taken_table *taken = &run->tables[t];
+		struct region_table place;
+		uint64_t done = record->cursor[taken->number];
+
+		/* It was lost, then, with whatever was not ours yet. */
+		if (region_find_table(run->memory, size, taken->place.name, &place) ||
+		    !geometry_same(&place.geometry, &taken->place.geometry))
+			continue;
+		taken->place = place;
+		taken->number = region_table_number(run->memory, size, place.name);
+		cursor[taken->number] = done;
+	}
+	for (unsigned int number = 0; number < ESTATE_TABLES_MAX; number++)
+		shared_store(&record->cursor[number], cursor[number]);
+	set_state(record, LAYOUT_ADOPTION_RUNNING);
+	return 0;
+}
+
+static const struct roster_entry *find_again(const struct roster *roster,
+					     const struct roster_entry *leaver)
+{
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct roster_entry *entry = &roster->entries[i];
+
+		if (entry->peer && entry->epoch == leaver->epoch &&
+		    !memcmp(entry->uuid, leaver->uuid, sizeof(entry->uuid)))
+			return entry;
+	}
+	return NULL;
+}
+
+/* One look whether a far leaver is back. 0: it is; -EAGAIN: not yet; -EHOSTDOWN: never. */
+static int look_for_it(struct run *run, struct roster *roster)
+{
+	struct takeover *takeover = run->takeover;
+	const struct layout_header *header = run->memory;
+	const struct roster_entry *entry = find_again(roster, takeover->leaver);
+	int busy = reach_is_busy(run->reach);
+
+	if (!entry) {
+		if ((shared_load(&header->flags) & LAYOUT_HAS_POOL) ||
+		    !roster_gone(roster, takeover->leaver->uuid, 1))
+			return -EAGAIN;
+		takeover->lost = 1;
+		return error_set(-EHOSTDOWN, "%s died in the midst of being taken over",
+				 takeover->leaver->name);
+	}
+	if (busy || group_renew_peer(run->es->group, entry->peer))
+		return -EAGAIN;
+	if (entry->peer == takeover->leaver->peer)
+		return 0;
+	roster_release(takeover->roster);
+	takeover->roster = roster;
+	takeover->leaver = entry;
+	run->memory = entry->peer->memory;
+	__atomic_add_fetch(&roster->references, 1, __ATOMIC_RELAXED);
+	return find_tables_again(run);
+}
+
+/* A far leaver cannot be read: until it can. What was taken stays, and says so to all others. */
+static int regain(struct run *run)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	int error = -EAGAIN;
+
+	while (error == -EAGAIN) {
+		uint64_t generation;
+		struct roster *roster;
+
+		if (__atomic_load_n(run->takeover->stop, __ATOMIC_RELAXED))
+			return -ECANCELED;
+		nanosleep(&pause, NULL);
+		roster = group_roster(run->es->group, &generation);
+		error = look_for_it(run, roster);
+		roster_release(roster);
+	}
+	return error;
+}
+
+static int is_unreachable(int error)
+{
+	return error == -EHOSTDOWN || error == -ETIMEDOUT || error == -EIO || error == -EAGAIN;
+}
+
+static int take_table(struct run *run, struct taken_table *taken)
+{
 	run->table = taken;
-	for (run->home = first; run->home < taken->place.geometry.homes; run->home++) {
+	run->home = run->takeover->record->cursor[taken->number] / 2;
+	while (run->home < taken->place.geometry.homes) {
 		int error;
 
-		if (run->home % HOMES_PER_LOOK == 0 &&
-		    __atomic_load_n(run->takeover->stop, __ATOMIC_RELAXED))
+		if (__atomic_load_n(run->takeover->stop, __ATOMIC_RELAXED))
 			return -ECANCELED;
-		error = take_home(run, &theirs, &source);
+		error = run->reach ? take_far(run) : take_near(run);
+		if (error && run->reach && run->unread && is_unreachable(error))
+			error = regain(run);
 		if (error)
 			return error;
 	}
@@ -298,6 +486,29 @@ static void resume(struct run *run)
 	}
 }
 
+int takeover_named(const struct estate *es, const struct layout_header *header)
+{
+	const uint64_t *words = (const uint64_t *)(const void *)header->adopter;
+	uint64_t uuid[2] = { shared_load(words), shared_load(words + 1) };
+
+	return region_state(header) == LAYOUT_SEALED &&
+	       !memcmp(uuid, es->identity.uuid, sizeof(uuid));
+}
+
+/*
+ * The record says that we begin. Either the leaver sees this, or we see that it has taken it back;
+ * and that it means this attempt, which nobody but us has begun with.
+ */
+static int is_meant(const struct run *run)
+{
+	const struct layout_header *header = run->memory;
+	uint64_t attempt = run->takeover->record->attempt;
+
+	return !group_renew_peer(run->es->group, run->takeover->leaver->peer) &&
+	       takeover_named(run->es, header) && shared_load(&header->attempt) == attempt &&
+	       shared_load(&header->ripe) == attempt && shared_load(&header->withdrawn) != attempt;
+}
+
 void takeover_run(struct takeover *takeover)
 {
 	struct layout_adoption *record = takeover->record;
@@ -305,16 +516,15 @@ void takeover_run(struct takeover *takeover)
 	struct run run = { .takeover = takeover,
 			   .es = takeover->es,
 			   .memory = takeover->leaver->peer->memory };
-	const struct layout_header *header = run.memory;
 	int error = prepare(&run);
 
+	if (!error && takeover->leaver->peer->far)
+		error = reach_open(run.es, &run.reach);
 	if (!error && resuming)
 		resume(&run);
-	/* Either the leaver sees this, or we see that it has taken it back. */
 	if (!error) {
 		__atomic_store_n(&record->state, LAYOUT_ADOPTION_RUNNING, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (!resuming && shared_load(&header->withdrawn) == record->attempt) {
+		if (!resuming && !is_meant(&run)) {
 			set_state(record, 0);
 			error = -ECANCELED;
 		}
@@ -322,6 +532,7 @@ void takeover_run(struct takeover *takeover)
 	for (unsigned int t = 0; t < run.count && !error; t++)
 		error = take_table(&run, &run.tables[t]);
 	give_back(&run);
+	reach_close(run.reach);
 	if (!error)
 		error = finish(&run);
 	__atomic_store_n(&record->error, error, __ATOMIC_RELEASE);

@@ -30,6 +30,7 @@ struct transport_peer {
 	pid_t pid;
 	size_t size; /* of its region */
 	const void *memory; /* a copy of its first LAYOUT_TABLES bytes, renewed now and then */
+	uint64_t seen_us; /* see seen_us() below */
 };
 
 /* What the transport tells the group, on its background thread. */
@@ -104,9 +105,15 @@ struct transport_operations {
 	int (*connect)(struct transport *transport, const char *address, struct member *member);
 	/* No event of @member comes any more. */
 	void (*disconnect)(struct transport *transport, struct member *member);
-	/* Renew the copies of peers' directories; renewed() when all are newer than @since_us. */
-	void (*renew)(struct transport *transport);
-	int (*renewed)(const struct transport *transport, uint64_t since_us);
+	/*
+	 * Renew the copy of a peer's first LAYOUT_TABLES bytes, which otherwise is renewed by the
+	 * header alone, and by the directory when that has grown. @peer 0: of all peers.
+	 */
+	void (*renew)(struct transport *transport, uint64_t peer);
+	/* Whether all of it is of READs that began after @since_us. -EHOSTDOWN: no such peer. */
+	int (*renewed)(const struct transport *transport, uint64_t peer, uint64_t since_us);
+	/* When the READ began that the copy's header is of, or before. */
+	uint64_t (*seen_us)(const struct transport *transport, uint64_t peer);
 	/* The background thread has ended, and the ios are closed. */
 	void (*close)(struct transport *transport);
 

@@ -48,21 +48,11 @@ static int renew_lineup(struct estate_view *view)
 	return 0;
 }
 
-int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
-		     struct estate_view **result)
+int view_make(struct estate *es, const struct estate_view_attr *attr, struct estate_view **result)
 {
-	struct estate_view *view;
+	struct estate_view *view = calloc(1, sizeof(*view));
 	int error = 0;
 
-	if (!es || !result)
-		return error_set(-EINVAL, "estate_view_open: %s is NULL", es ? "view" : "es");
-	if (attr && attr->size != sizeof(*attr))
-		return error_set(
-			-EINVAL,
-			"estate_view_open: attr's size is %zu, this library expects %zu: start "
-			"from ESTATE_VIEW_ATTR_INIT, built with the same headers",
-			attr->size, sizeof(*attr));
-	view = calloc(1, sizeof(*view));
 	if (!view)
 		return error_set(-ENOMEM, "estate_view_open: no memory");
 	view->es = es;
@@ -78,9 +68,27 @@ int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
 		free(view);
 		return error;
 	}
-	__atomic_add_fetch(&es->views, 1, __ATOMIC_ACQ_REL);
 	*result = view;
 	return 0;
+}
+
+int estate_view_open(struct estate *es, const struct estate_view_attr *attr,
+		     struct estate_view **result)
+{
+	int error;
+
+	if (!es || !result)
+		return error_set(-EINVAL, "estate_view_open: %s is NULL", es ? "view" : "es");
+	if (attr && attr->size != sizeof(*attr))
+		return error_set(
+			-EINVAL,
+			"estate_view_open: attr's size is %zu, this library expects %zu: start "
+			"from ESTATE_VIEW_ATTR_INIT, built with the same headers",
+			attr->size, sizeof(*attr));
+	error = view_make(es, attr, result);
+	if (!error)
+		__atomic_add_fetch(&es->views, 1, __ATOMIC_ACQ_REL);
+	return error;
 }
 
 static void free_requests(struct request *request)
@@ -94,15 +102,13 @@ static void free_requests(struct request *request)
 	}
 }
 
-void estate_view_close(struct estate_view *view)
+void view_free(struct estate_view *view)
 {
-	if (!view)
-		return;
 	if (view->io)
 		group_io_close(view->es->group, view->io);
-	__atomic_sub_fetch(&view->es->views, 1, __ATOMIC_ACQ_REL);
 	for (unsigned int t = 0; t < ESTATE_TABLES_MAX; t++)
 		op_pool_free(&view->pools[t]);
+	op_pool_free(&view->page_pool);
 	free(view->stripes);
 	free_requests(view->requests);
 	free_requests(view->idle);
@@ -112,6 +118,14 @@ void estate_view_close(struct estate_view *view)
 	free(view->near.memory);
 	reduce_room_free(&view->room);
 	free(view);
+}
+
+void estate_view_close(struct estate_view *view)
+{
+	if (!view)
+		return;
+	__atomic_sub_fetch(&view->es->views, 1, __ATOMIC_ACQ_REL);
+	view_free(view);
 }
 
 int view_refuse(const struct estate_view *view, const struct estate_table *table, const void *key,
@@ -204,9 +218,8 @@ int view_prepare(struct estate_view *view, struct estate_table *table,
 	return 0;
 }
 
-/* While somebody hands over: what is not counted, or not sure to be, is not there. */
-static void judge_handovers(const struct request *request, const struct entry_key *key,
-			    struct reading *readings)
+void view_judge(const struct request *request, const struct entry_key *key,
+		struct reading *readings)
 {
 	uint64_t home = geometry_home(&request->query.table->geometry, key->hash);
 
@@ -216,6 +229,9 @@ static void judge_handovers(const struct request *request, const struct entry_ke
 			break;
 		case HANDOVER_TAKEN:
 			readings[i].error = -ENOENT;
+			break;
+		case HANDOVER_MISSING:
+			readings[i].error = request->before[i].error;
 			break;
 		default:
 			readings[i].error = -EAGAIN;
@@ -256,25 +272,39 @@ static void read_all(struct estate_view *view, struct request *request, const vo
 				readings[i].error = READING_NEAR;
 			near_read(view, request, key, readings);
 			if (unlikely(request->before != NULL))
-				judge_handovers(request, key, readings);
+				view_judge(request, key, readings);
 			view_reduce(view, request, first + k, readings);
 		}
 	}
 }
 
-/* What was known of each key's home before it was read held until now. */
-static int all_steady(const struct request *request, const void *const *keys, size_t key_length,
-		      const struct handover *after)
+/* What counted of each key's home before it was read was nobody else's until now; and nobody was missing. */
+static int all_held(const struct request *request, const void *const *keys, size_t key_length,
+		    const struct handover *after, int *sure)
 {
 	const struct geometry *geometry = &request->query.table->geometry;
 
+	*sure = 1;
 	for (unsigned int k = 0; k < request->count; k++) {
 		uint64_t home = geometry_home(geometry, entry_hash(geometry, keys[k], key_length));
 
-		if (!handover_steady(request->lineup, request->before, after, home))
+		if (!handover_held(request->lineup, request->before, after, home))
 			return 0;
+		*sure &= handover_sure(request->lineup, request->before, home);
 	}
 	return 1;
+}
+
+/* At the deadline: nothing counts of those of whom it is not sure. */
+static void read_what_is_sure(struct estate_view *view, struct request *request,
+			      const void *const *keys, size_t key_length, struct handover *now)
+{
+	do {
+		handover_look(request->lineup, request->query.table, NULL, NULL, now);
+		for (unsigned int i = 0; i < request->lineup->roster->count; i++)
+			now[i].unsure = 1;
+		read_all(view, request, keys, key_length);
+	} while (handover_changed(request->lineup, now));
 }
 
 /*
@@ -296,16 +326,19 @@ static __attribute__((noinline)) int read_carefully(struct estate_view *view,
 	after = before + lineup->roster->count;
 	request->before = before;
 	for (;;) {
-		handover_look(lineup, request->query.table, before);
+		int held;
+		int sure;
+
+		handover_look(lineup, request->query.table, NULL, NULL, before);
 		read_all(view, request, keys, key_length);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		handover_look(lineup, request->query.table, after);
-		if (all_steady(request, keys, key_length, after))
+		handover_look(lineup, request->query.table, NULL, NULL, after);
+		held = all_held(request, keys, key_length, after, &sure);
+		if (held && sure)
 			break;
 		if (pace_us(&view->pace) >= view_deadline(view, request)) {
-			for (unsigned int i = 0; i < lineup->roster->count; i++)
-				before[i].unsure = 1;
-			read_all(view, request, keys, key_length);
+			if (!held)
+				read_what_is_sure(view, request, keys, key_length, before);
 			break;
 		}
 		sched_yield();

@@ -34,12 +34,18 @@ struct estate_view {
 	struct transport *transport; /* NULL: the instance has none */
 	struct transport_io *io;
 	struct op_pool pools[ESTATE_TABLES_MAX];
+	struct op_pool page_pool; /* of verdicts */
+	int unsettled; /* a request could go on without a READ that comes */
 	struct stripes *stripes; /* of scans */
 	struct request *requests; /* under way, the oldest first */
 	struct request *idle;
 	unsigned int request_count; /* that were made */
 	unsigned int request_max;
 };
+
+/* A view that the instance's user has no part in, and does not have to close. */
+int view_make(struct estate *es, const struct estate_view_attr *attr, struct estate_view **view);
+void view_free(struct estate_view *view);
 
 /* What a global read refuses: -EINVAL, with a sentence. */
 int view_refuse(const struct estate_view *view, const struct estate_table *table, const void *key,
@@ -135,6 +141,10 @@ ENTRY_INLINE void view_key(const struct estate_table *table, const void *bytes, 
 	memcpy(key->words, bytes, 16);
 	key->meta = geometry->whole_meta | 16;
 }
+
+/* While somebody hands over: what is not counted, or not sure to be, is not there. */
+void view_judge(const struct request *request, const struct entry_key *key,
+		struct reading *readings);
 
 /* Key @k's readings have all come: make its result. */
 void view_reduce(struct estate_view *view, struct request *request, unsigned int k,

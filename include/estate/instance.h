@@ -227,15 +227,16 @@ struct estate_leave_attr {
  * taken counts as the leaver's again, and another one is tried; but one that has a
  * pool keeps what it took, and is waited for, as it goes on when it is started again.
  *
- * In this version leaver and adopter are on one host, and nobody reads either of
- * them from another host while it lasts.
+ * Leaver, adopter and readers may be on any hosts. If any of the group can be read from
+ * another host, the hand-over begins a second after the seal, when nobody relies any more
+ * on not having seen it. An adopter on another host to which the connection breaks is waited
+ * for, until it is back, or it is certain that it is dead: see doc/rdma.md.
  *
  * Thread safety: no other thread may be in a call with @es or its tables.
  *
  * Return: 0, or, with the instance as it was:
  *	-EINVAL	@es is NULL or an observer, or @attr is not valid
  *	-EBUSY	a view of @es is open, or it takes over another instance just now
- *	-ENOTSUP	a member is on another host
  *	-ENOENT	there is nobody who could take over
  *	-ECONNREFUSED	all who could have refused; the message says why the last one did
  *	-EHOSTDOWN	the last one who could ended in the midst

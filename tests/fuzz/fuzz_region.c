@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * All code that parses a peer's bytes: header, directory, buckets, chains,
- * extents. The input is a list of changes to a good region; some of them make
+ * extents, and what the header says of a hand-over. The input is a list of changes to a good region; some of them make
  * checksums right again, so that what is behind the checksums is reached too.
  */
 #include "clock.h"
 #include "crc.h"
 #include "entry.h"
 #include "fetch.h"
+#include "handover.h"
 #include "region.h"
 #include "remote.h"
 #include "table.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +179,20 @@ static void change(struct input *input)
 		memcpy(memory + where % (REGION_SIZE - 4), &word, 4);
 		break;
 	}
+	case 5: { /* it is being adopted, by itself, or so it says */
+		struct layout_header *header = (struct layout_header *)memory;
+		struct layout_adoption *made =
+			(struct layout_adoption *)(memory + LAYOUT_ADOPTIONS) +
+			where % LAYOUT_ADOPTIONS_MAX;
+
+		header->state = LAYOUT_SEALED;
+		memcpy(header->adopter, header->uuid, 16);
+		memcpy(made->leaver, header->uuid, 16);
+		made->epoch = header->epoch;
+		made->state = where / 8 % 8;
+		made->cursor[take(input, 1) % ESTATE_TABLES_MAX] = take(input, 4);
+		break;
+	}
 	default:
 		memory[where % REGION_SIZE] = (uint8_t)take(input, 1);
 		break;
@@ -234,6 +250,53 @@ static void read_table(const struct remote_table *table)
 		remote_home(&source, home, 0, found, 16);
 }
 
+/*
+ * The first page, of two far instances that say this of each other: what a reader makes of it
+ * while somebody may hand over.
+ */
+static void look_at_pages(const struct region_identity *identity)
+{
+	static _Alignas(
+		16) unsigned char room[sizeof(struct roster) + 2 * sizeof(struct roster_entry)];
+	struct roster *roster = (struct roster *)room;
+	static struct lineup lineup;
+	static struct view_place places[2];
+	static struct estate es;
+	static struct estate_table table = { .es = &es, .name = "inline" };
+	struct peer peer = { .far = 1, .memory = memory, .size = REGION_SIZE };
+	struct handover_page pages[2] = { { memory, 0 }, { memory, 0 } };
+	struct handover last[2];
+	struct handover now[2];
+
+	lineup.roster = roster;
+	lineup.places[0] = places;
+	roster->count = 2;
+	for (int i = 0; i < 2; i++) {
+		roster->entries[i] =
+			(struct roster_entry){ .peer = &peer, .epoch = identity->epoch };
+		memcpy(roster->entries[i].uuid, identity->uuid, 16);
+	}
+	for (int state = 0; state < 3; state++) {
+		places[0] = (struct view_place){ .state = state == 2 ? -EAGAIN : 0,
+						 .number = state ? ESTATE_TABLES_MAX - 1 : 0 };
+		places[1] = places[0];
+		handover_look(&lineup, &table, pages, NULL, last);
+		handover_look(&lineup, &table, pages, last, now);
+		for (uint64_t home = 0; home < 70; home++) {
+			enum handover_finding found = handover_judge(&now[0], home);
+
+			if (now[0].state == LAYOUT_JOINED && found != HANDOVER_COUNTS &&
+			    found != HANDOVER_MISSING)
+				abort();
+			/* What has just been said is what it is, if nothing is moved. */
+			if (handover_sure(&lineup, now, home) !=
+			    handover_steady(&lineup, now, now, home))
+				abort();
+		}
+		handover_none(&lineup, now);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = { data, size };
@@ -244,6 +307,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		change(&input);
 	if (region_check(memory, REGION_SIZE, &identity))
 		return 0;
+	look_at_pages(&identity);
 	for (unsigned int number = 0; number < region_tables(memory) && number < 4; number++) {
 		struct region_table found;
 		struct remote_table table;

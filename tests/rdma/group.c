@@ -11,6 +11,8 @@
  *	race	the same, but the values are in extents
  *	kill	the last node is killed: the others say so, and go on
  *	leave	node 1 leaves and comes back
+ *	handover	node 1 leaves with a hand-over to the last node, and comes back, twice, while that
+ *		one writes and node 0 reads: every contribution counts once
  *	cable	the last node's network goes away for some seconds
  *	churn	node 1 opens and closes 500 views: nothing is left behind, on either side
  *	hostile	rdma-hostile knocks at node 0, which goes on as if nothing had happened
@@ -546,6 +548,266 @@ static void kill_last(struct node *node)
 	barrier("kill-done");
 }
 
+/*
+ * A contribution to a key is one of these; below it, single additions are counted. So it shows in each
+ * sum if a contribution is not there, or there twice.
+ */
+#define UNIT (UINT64_C(1) << 40)
+#define WIDE 64 /* in extents */
+#define WIDE_KEYS 50
+#define HANDOVER_KEYS 2000
+#define HANDOVERS 2
+
+struct handover {
+	struct node *node;
+	struct estate_table *narrow;
+	struct estate_table *wide;
+	uint64_t units; /* in each sum */
+	int stop;
+	uint64_t last[HANDOVER_KEYS]; /* additions that were seen */
+	unsigned long whole;
+	unsigned long partial;
+	unsigned long scans;
+	uint64_t slowest_us;
+};
+
+static void contribute(const struct handover *h)
+{
+	uint64_t values[WIDE];
+
+	for (size_t i = 0; i < WIDE; i++)
+		values[i] = UNIT;
+	for (uint64_t key = 0; key < HANDOVER_KEYS; key++)
+		if (estate_add(h->narrow, &key, 8, values))
+			errx(1, "estate_add: %s", estate_errormsg());
+	for (uint64_t key = 0; key < WIDE_KEYS; key++)
+		if (estate_add(h->wide, &key, 8, values))
+			errx(1, "estate_add: %s", estate_errormsg());
+}
+
+static void *add_ones(void *arg)
+{
+	struct handover *h = arg;
+	uint64_t ones[WIDE];
+
+	for (size_t i = 0; i < WIDE; i++)
+		ones[i] = 1;
+	for (uint64_t key = 0; !__atomic_load_n(&h->stop, __ATOMIC_RELAXED); key++) {
+		uint64_t narrow = key % HANDOVER_KEYS;
+		uint64_t wide = key % WIDE_KEYS;
+
+		if (estate_add(h->narrow, &narrow, 8, ones) || estate_add(h->wide, &wide, 8, ones))
+			errx(1, "estate_add: %s", estate_errormsg());
+		if (key % 16 == 0)
+			usleep(100);
+	}
+	return NULL;
+}
+
+/* Of one sum, of which nobody was missing, or somebody was. */
+static void check_units(struct handover *h, uint64_t key, uint64_t sum, unsigned int missing,
+			const char *how)
+{
+	uint64_t units = sum / UNIT;
+
+	if (units > h->units || (!missing && units != h->units))
+		errx(1, "%s: key %ju has %ju contributions of %ju, %u instances are missing", how,
+		     (uintmax_t)key, (uintmax_t)units, (uintmax_t)h->units, missing);
+	if (missing)
+		return;
+	if (sum % UNIT < h->last[key])
+		errx(1, "%s: key %ju went back from %ju to %ju", how, (uintmax_t)key,
+		     (uintmax_t)h->last[key], (uintmax_t)(sum % UNIT));
+	h->last[key] = sum % UNIT;
+}
+
+static int visit_units(const void *key, size_t key_length, const void *value, size_t value_length,
+		       unsigned int present, uint64_t newest, void *arg)
+{
+	struct handover *h = arg;
+	uint64_t id;
+	uint64_t sum;
+
+	(void)key_length;
+	(void)value_length;
+	(void)present;
+	(void)newest;
+	memcpy(&id, key, 8);
+	memcpy(&sum, value, 8);
+	/* Who is missing is known when it is over. */
+	if (sum / UNIT > h->units)
+		errx(1, "scan: key %ju has %ju contributions of %ju", (uintmax_t)id,
+		     (uintmax_t)(sum / UNIT), (uintmax_t)h->units);
+	h->scans += sum / UNIT == h->units;
+	return 0;
+}
+
+static void read_units(struct handover *h, struct estate_view *view, unsigned long turn)
+{
+	struct batch batch;
+	struct estate_answer answer = { 0 };
+	struct node reader = *h->node;
+	uint64_t wide[WIDE] = { 0 };
+	uint64_t key = turn * 7 % HANDOVER_KEYS;
+	uint64_t sum = 0;
+	int error;
+
+	reader.view = view;
+	switch (turn % 8) {
+	case 0:
+	case 1:
+		for (unsigned int i = 0; i < BATCH; i++) {
+			batch.keys[i] = (key + i) % HANDOVER_KEYS;
+			batch.places[i] = &batch.keys[i];
+			batch.sums[i][0] = 0;
+		}
+		read_batch(&reader, h->narrow, &batch, BATCH, turn % 8 == 1);
+		for (unsigned int i = 0; i < BATCH; i++)
+			if (!batch.status[i])
+				check_units(h, batch.keys[i], batch.sums[i][0],
+					    batch.answers[i].missing, "batch");
+		return;
+	case 2:
+		key %= WIDE_KEYS;
+		error = estate_get_global(view, h->wide, &key, 8, wide, sizeof(wide), &answer);
+		for (size_t i = 0; i < WIDE && !error; i++)
+			if (wide[i] / UNIT > h->units ||
+			    (!answer.missing && wide[i] / UNIT != h->units))
+				errx(1, "wide: key %ju has %ju contributions of %ju",
+				     (uintmax_t)key, (uintmax_t)(wide[i] / UNIT),
+				     (uintmax_t)h->units);
+		break;
+	default:
+		error = estate_get_global(view, h->narrow, &key, 8, &sum, 8, &answer);
+		if (!error)
+			check_units(h, key, sum, answer.missing, "get");
+	}
+	if (error && error != -EHOSTDOWN)
+		errx(1, "get: %s", estate_errormsg());
+	h->whole += !answer.missing;
+	h->partial += answer.missing > 0;
+}
+
+static void *read_all_the_time(void *arg)
+{
+	struct handover *h = arg;
+	struct estate_view_attr attr = view_attr();
+	struct estate_view *view;
+
+	if (estate_view_open(h->node->es, &attr, &view))
+		errx(1, "estate_view_open: %s", estate_errormsg());
+	for (unsigned long turn = 0; !__atomic_load_n(&h->stop, __ATOMIC_RELAXED); turn++) {
+		struct estate_answer answer;
+		uint64_t begun = now_us();
+
+		read_units(h, view, turn);
+		begun = now_us() - begun;
+		if (turn && begun > h->slowest_us)
+			h->slowest_us = begun;
+		if (turn % 64)
+			continue;
+		h->scans = 0;
+		if (estate_scan_global(view, h->narrow, NULL, visit_units, h, &answer))
+			errx(1, "scan: %s", estate_errormsg());
+		if (!answer.missing && h->scans != HANDOVER_KEYS)
+			errx(1, "scan: %lu keys of %d are whole, and nobody is missing", h->scans,
+			     HANDOVER_KEYS);
+	}
+	estate_view_close(view);
+	return NULL;
+}
+
+/* Who has left is missing from now on, and all that it had is there. */
+static void check_handed_over(struct handover *h)
+{
+	for (uint64_t key = 0; key < HANDOVER_KEYS; key++) {
+		struct estate_answer answer;
+		uint64_t sum;
+
+		do {
+			if (estate_get_global(h->node->view, h->narrow, &key, 8, &sum, 8, &answer))
+				errx(1, "get: %s", estate_errormsg());
+		} while (answer.missing != 1 || strcmp(answer.who[0].name, "n1"));
+		if (sum / UNIT != h->units)
+			errx(1, "key %ju has %ju contributions of %ju after the hand-over",
+			     (uintmax_t)key, (uintmax_t)(sum / UNIT), (uintmax_t)h->units);
+	}
+}
+
+static void leave_by_handover(struct node *node)
+{
+	struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
+	char to[16];
+	uint64_t begun = now_us();
+
+	snprintf(to, sizeof(to), "n%u", node->count - 1);
+	attr.to = to;
+	estate_view_close(node->view);
+	if (estate_leave(node->es, &attr))
+		errx(1, "estate_leave: %s", estate_errormsg());
+	printf("a hand-over to another host took %ju ms\n", (uintmax_t)(now_us() - begun) / 1000);
+}
+
+static void open_both(struct handover *h)
+{
+	h->narrow =
+		open_table(h->node, "narrow", ESTATE_U64, 1, ESTATE_MERGE_SUM, 2 * HANDOVER_KEYS);
+	h->wide = open_table(h->node, "wide", ESTATE_U64, WIDE, ESTATE_MERGE_SUM, 2 * WIDE_KEYS);
+}
+
+static void hand_over_once(struct handover *h)
+{
+	struct node *node = h->node;
+	pthread_t thread;
+
+	h->stop = 0;
+	if (!node->number && pthread_create(&thread, NULL, read_all_the_time, h))
+		errx(1, "pthread_create");
+	if (node->number == node->count - 1 && pthread_create(&thread, NULL, add_ones, h))
+		errx(1, "pthread_create");
+	barrier("handover-begun");
+	usleep(200000);
+	if (node->number == 1)
+		leave_by_handover(node);
+	barrier("handover-left");
+	usleep(200000);
+	__atomic_store_n(&h->stop, 1, __ATOMIC_RELAXED);
+	if (!node->number || node->number == node->count - 1)
+		pthread_join(thread, NULL);
+	if (!node->number) {
+		check_handed_over(h);
+		printf("%lu whole reads and %lu partial ones beside it, the slowest %ju us\n",
+		       h->whole, h->partial, (uintmax_t)h->slowest_us);
+		if (h->whole < 10)
+			errx(1, "too few reads");
+	}
+	barrier("handover-checked");
+}
+
+static void hand_over(struct node *node)
+{
+	struct handover *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		err(1, "calloc");
+	h->node = node;
+	for (unsigned int round = 0; round < HANDOVERS; round++) {
+		wait_live(node, node->count);
+		open_both(h);
+		if (!round || node->number == 1)
+			contribute(h);
+		h->units = node->count + round;
+		barrier("handover-added");
+		hand_over_once(h);
+		if (node->number == 1)
+			join(node);
+		barrier("handover-back");
+	}
+	wait_live(node, node->count);
+	free(h);
+	barrier("handover-done");
+}
+
 /* Its network is gone, then back: it is missing, and then read again, by new connections. */
 static void pull_cable(struct node *node)
 {
@@ -724,9 +986,16 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(struct node *node);
 	} phases[] = {
-		{ "sums", sums },	 { "large", large },	{ "storm", storm },
-		{ "race", race },	 { "kill", kill_last }, { "leave", leave_and_return },
-		{ "cable", pull_cable }, { "churn", churn },	{ "hostile", hostile },
+		{ "sums", sums },
+		{ "large", large },
+		{ "storm", storm },
+		{ "handover", hand_over },
+		{ "race", race },
+		{ "kill", kill_last },
+		{ "leave", leave_and_return },
+		{ "cable", pull_cable },
+		{ "churn", churn },
+		{ "hostile", hostile },
 	};
 	struct node node = { .number = (unsigned int)number_of("NODE", 0),
 			     .count = (unsigned int)number_of("NODES", 1) };

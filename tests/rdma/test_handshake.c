@@ -161,6 +161,8 @@ static void test_reject(void **state)
 	assert_error(handshake_explain_reject(padded, sizeof(padded), CONSUMER_REJECT), -EPROTO,
 		     "without a reason of ours");
 	assert_error(handshake_explain_reject(NULL, 0, 8), -ECONNREFUSED, "nobody listens");
+	/* Anything else does not prove that nobody is there. */
+	assert_error(handshake_explain_reject(NULL, 0, 4), -EHOSTUNREACH, "reason 4");
 	/* Errors that are none, and a reason without an end. */
 	refusal = good;
 	refusal.error = 0;

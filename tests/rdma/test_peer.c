@@ -105,10 +105,10 @@ static void test_directory_is_renewed(void **state)
 				       region_salt(&pair.owner.identity, "t"), &table, &entries));
 	region_publish_table(&pair.owner.region, &table);
 	since = clock_monotonic_us();
-	operations->renew(pair.reader.transport);
-	assert_false(operations->renewed(pair.reader.transport, since));
+	operations->renew(pair.reader.transport, 0);
+	assert_false(operations->renewed(pair.reader.transport, 0, since));
 	side_pump();
-	assert_true(operations->renewed(pair.reader.transport, since));
+	assert_true(operations->renewed(pair.reader.transport, 0, since));
 	assert_ok(region_find_table(pair.member.peer.memory, SIDE_REGION, "t", &found));
 	/* Without being asked, too: the header counts it. */
 	assert_ok(region_prepare_table(&pair.owner.region, "u", &geometry,
@@ -143,9 +143,9 @@ static void test_renewed_from_the_start(void **state)
 	region_publish_table(&pair.owner.region, &table);
 	fake_pass(1);
 	since = clock_monotonic_us();
-	pair.reader.operations->renew(pair.reader.transport);
+	pair.reader.operations->renew(pair.reader.transport, 0);
 	side_pump();
-	assert_true(pair.reader.operations->renewed(pair.reader.transport, since));
+	assert_true(pair.reader.operations->renewed(pair.reader.transport, 0, since));
 	assert_ok(region_find_table(pair.member.peer.memory, SIDE_REGION, "t", &found));
 	pair_close(&pair);
 }

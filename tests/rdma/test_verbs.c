@@ -132,13 +132,13 @@ static void run(void)
 	/* A second one, now that the io has a device, in another device's memory too. */
 	try_again(operations->landing(io.base, READS * 8, &io.landing));
 	read_words(&pair, &io);
-	operations->renew(pair.reader.transport);
-	now = pair.reader.verbs->renew_us;
-	for (int i = 0; i < TRIES && !operations->renewed(pair.reader.transport, now); i++) {
+	operations->renew(pair.reader.transport, 0);
+	now = pair.reader.verbs->peers->renew_us;
+	for (int i = 0; i < TRIES && !operations->renewed(pair.reader.transport, 0, now); i++) {
 		side_pass(100000);
 		connect_it(&pair);
 	}
-	assert_true(operations->renewed(pair.reader.transport, now));
+	assert_true(operations->renewed(pair.reader.transport, 0, now));
 	complaints += pair.member.troubles;
 	pair_io_close(&pair, &io);
 	pair_close(&pair);

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define INSTANCES 8
+#define INSTANCES_MAX 16
 #define READERS 2
 #define KEYS 50
 #define REGION ((size_t)4 << 20)
@@ -48,7 +48,7 @@ struct actor {
 
 /* Between all processes. */
 static struct {
-	struct actor actors[INSTANCES];
+	struct actor actors[INSTANCES_MAX];
 	uint64_t begun[KEYS]; /* additions of 1 */
 	uint64_t made[KEYS];
 	uint64_t deaths; /* odd while somebody is dead */
@@ -59,6 +59,7 @@ static struct {
 
 static char *folder;
 static unsigned int seed;
+static int instances;
 
 static void nap(unsigned int ms)
 {
@@ -96,6 +97,8 @@ static struct estate *open_instance(int number, unsigned int flags)
 	attr.region_size = REGION;
 	attr.flags = flags;
 	attr.pool = pool;
+	/* The same over another transport, on a machine that has an RDMA device. */
+	attr.listen = getenv("ESTATE_TEST_LISTEN");
 	for (int tries = 0; (error = estate_open(&attr, &es)) == -EEXIST || error == -EBUSY;
 	     tries++) {
 		/* Its last life may not be quite gone. */
@@ -175,10 +178,10 @@ static void run_instance(int number)
 
 static void report_seen(struct estate *observer, int reader)
 {
-	struct estate_member members[INSTANCES * 2];
-	int count = estate_members(observer, members, INSTANCES * 2);
+	struct estate_member members[INSTANCES_MAX * 2];
+	int count = estate_members(observer, members, INSTANCES_MAX * 2);
 
-	for (int m = 0; m < count && m < INSTANCES * 2; m++) {
+	for (int m = 0; m < count && m < INSTANCES_MAX * 2; m++) {
 		int number;
 
 		if (members[m].state == ESTATE_MEMBER_MISSING ||
@@ -257,7 +260,7 @@ static void reap(void)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (int i = 0; i < INSTANCES; i++)
+		for (int i = 0; i < instances; i++)
 			if (shared->actors[i].pid == pid)
 				shared->actors[i].pid = 0;
 		if (!WIFEXITED(status) || WEXITSTATUS(status))
@@ -298,7 +301,7 @@ static unsigned int alive(void)
 {
 	unsigned int count = 0;
 
-	for (int i = 0; i < INSTANCES; i++)
+	for (int i = 0; i < instances; i++)
 		count += shared->actors[i].pid && shared->actors[i].order == WRITE;
 	return count;
 }
@@ -306,7 +309,7 @@ static unsigned int alive(void)
 /* One thing happens to one instance. */
 static void step(unsigned int least, int *kills)
 {
-	int number = rand_r(&seed) % INSTANCES;
+	int number = rand_r(&seed) % instances;
 	struct actor *actor = &shared->actors[number];
 
 	if (!actor->pid) {
@@ -353,6 +356,9 @@ int main(void)
 	uint64_t sum;
 	int kills = 0;
 
+	instances = getenv("ESTATE_TEST_INSTANCES") ? atoi(getenv("ESTATE_TEST_INSTANCES")) : 8;
+	if (instances < 2 || instances > INSTANCES_MAX)
+		errx(2, "2 to %d instances", INSTANCES_MAX);
 	folder = scratch_make();
 	seed = getenv("ESTATE_TEST_SEED") ? (unsigned int)atoi(getenv("ESTATE_TEST_SEED"))
 					  : (unsigned int)time(NULL);
@@ -370,7 +376,7 @@ int main(void)
 		nap((unsigned int)rand_r(&seed) % 20);
 	}
 	/* All but one leave. */
-	for (int i = 0, stay = -1; i < INSTANCES; i++) {
+	for (int i = 0, stay = -1; i < instances; i++) {
 		if (!shared->actors[i].pid || shared->actors[i].order == LEAVE)
 			continue;
 		if (stay < 0)
@@ -382,7 +388,7 @@ int main(void)
 		unsigned int left = 0;
 
 		reap();
-		for (int i = 0; i < INSTANCES; i++)
+		for (int i = 0; i < instances; i++)
 			left += shared->actors[i].pid != 0;
 		if (left == 1)
 			break;
@@ -393,9 +399,9 @@ int main(void)
 	/* This process adopts the last one, and has it all. */
 	last = group_open(folder, "last", REGION);
 	open_table(last, ESTATE_DURABILITY_NONE);
-	for (int i = 0; i < INSTANCES; i++)
+	for (int i = 0; i < instances; i++)
 		__atomic_store_n(&shared->actors[i].order, LEAVE, __ATOMIC_SEQ_CST);
-	for (int i = 0; i < INSTANCES; i++)
+	for (int i = 0; i < instances; i++)
 		if (shared->actors[i].pid)
 			waitpid(shared->actors[i].pid, NULL, 0);
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);

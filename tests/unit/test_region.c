@@ -296,8 +296,8 @@ static void test_damaged_header(void **state)
 	header->magic++;
 	assert_error(region_check(region.memory, region.size, &read), -EBADMSG, "begin");
 	*header = saved;
-	header->version = 2;
-	assert_error(region_check(region.memory, region.size, &read), -EPROTO, "version 2");
+	header->version = 3;
+	assert_error(region_check(region.memory, region.size, &read), -EPROTO, "version 3");
 	*header = saved;
 	header->epoch++;
 	assert_error(region_check(region.memory, region.size, &read), -EBADMSG, "damaged");
