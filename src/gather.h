@@ -46,10 +46,12 @@ ENTRY_INLINE unsigned int gather_take_some(struct estate_view *view)
 	struct transport_done done[GATHER_DONE_MAX];
 	unsigned int count = view->transport->operations->poll(view->io, done, GATHER_DONE_MAX);
 
-	for (unsigned int i = 0; i < count; i++) {
-		struct arrival *arrival = done[i].tag;
+	const struct transport_done *next = done;
 
-		arrival->arrived(view, arrival, done[i].status);
+	for (unsigned int left = count; left; left--, next++) {
+		struct arrival *arrival = next->tag;
+
+		arrival->arrived(view, arrival, next->status);
 	}
 	return count;
 }

@@ -109,42 +109,30 @@ int handover_none(const struct lineup *lineup, const struct handover *now);
 /* Whether anybody whose memory is mapped is not just a member: after all of it was read. */
 static inline int handover_in_sight(const struct lineup *lineup)
 {
-	const struct roster *roster = lineup->roster;
 	unsigned int others = 0;
 
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	for (unsigned int i = 0; i < roster->count; i++) {
-		const struct peer *peer = roster->entries[i].peer;
-
-		if (peer && !peer->far)
-			others |= shared_load32(
-					  &((const struct layout_header *)peer->memory)->state) ^
-				  LAYOUT_JOINED;
-	}
+	for (unsigned int i = 0; i < lineup->state_count; i++)
+		others |= shared_load32(lineup->states[i]) ^ LAYOUT_JOINED;
 	return others != 0;
 }
 
 /*
  * A lease as it is when a request begins: until when, on our clock, what is read from then on has
- * nothing of an adoption that has not ended; 0: never. @joined: set to what is known of each of
- * the roster, for whoever needs it of some of them only. For a lineup that has far instances.
+ * nothing of an adoption that has not ended; 0: never. @joined: set to what is known of each that is
+ * far, in the lineup's order, for whoever needs it of some of them only. There must be any.
  */
 static inline uint64_t handover_lease(const struct lineup *lineup, uint64_t *joined)
 {
-	const struct roster *roster = lineup->roster;
-	uint64_t first = UINT64_MAX;
+	uint64_t first = joined[0] = shared_load(lineup->joined[0]);
 
-	for (unsigned int i = 0; i < roster->count; i++) {
-		const struct peer *peer = roster->entries[i].peer;
-
-		if (!peer || !peer->far)
-			continue;
-		joined[i] = shared_load(&peer->joined_us);
+	for (unsigned int i = 1; i < lineup->joined_count; i++) {
+		joined[i] = shared_load(lineup->joined[i]);
 		if (joined[i] < first)
 			first = joined[i];
 	}
 	/* All of that was before now, and so is good for those who are mapped. */
-	if (unlikely(!first || first == UINT64_MAX || handover_in_sight(lineup)))
+	if (unlikely(!first || handover_in_sight(lineup)))
 		return 0;
 	return first + HANDOVER_LEASE_US;
 }

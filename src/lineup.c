@@ -42,6 +42,26 @@ static void carry_over(struct lineup *lineup, struct lineup *old, unsigned int t
 	lineup->places[table] = places;
 }
 
+static int watch(struct lineup *lineup)
+{
+	const struct roster *roster = lineup->roster;
+
+	lineup->states = calloc(roster->count + 1, sizeof(*lineup->states));
+	lineup->joined = calloc(roster->count + 1, sizeof(*lineup->joined));
+	if (!lineup->states || !lineup->joined)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < roster->count; i++) {
+		const struct peer *peer = roster->entries[i].peer;
+		const struct layout_header *header = peer ? peer->memory : NULL;
+
+		if (peer && peer->far)
+			lineup->joined[lineup->joined_count++] = &peer->joined_us;
+		else if (peer)
+			lineup->states[lineup->state_count++] = &header->state;
+	}
+	return 0;
+}
+
 struct lineup *lineup_make(struct estate *es, struct transport_io *io, struct lineup *old)
 {
 	struct lineup *lineup = calloc(1, sizeof(*lineup));
@@ -51,6 +71,10 @@ struct lineup *lineup_make(struct estate *es, struct transport_io *io, struct li
 	lineup->references = 1;
 	lineup->roster = group_roster(es->group, &lineup->generation);
 	lineup->count = lineup->roster->count;
+	if (watch(lineup)) {
+		lineup_release(lineup);
+		return NULL;
+	}
 	if (io) {
 		lineup->endpoints = calloc(lineup->roster->count + 1, sizeof(struct endpoint *));
 		if (!lineup->endpoints) {
@@ -83,6 +107,8 @@ void lineup_release(struct lineup *lineup)
 		free(lineup->places[t]);
 	}
 	free(lineup->endpoints);
+	free(lineup->states);
+	free(lineup->joined);
 	roster_release(lineup->roster);
 	free(lineup);
 }

@@ -40,6 +40,14 @@ struct lineup {
 	unsigned int far; /* how many of the roster are read by READs */
 	uint64_t generation;
 	struct roster *roster;
+	/*
+	 * What each reading looks at of its own: of the others who are mapped, the states in their headers;
+	 * of those who are far, when they are known to have been members last.
+	 */
+	unsigned int state_count;
+	unsigned int joined_count;
+	const uint32_t **states;
+	const uint64_t **joined;
 	struct endpoint **endpoints; /* one per roster entry; NULL: not far, or not connected */
 	struct view_place *places[ESTATE_TABLES_MAX]; /* one per roster entry; NULL: not used yet */
 };

@@ -121,16 +121,14 @@ ENTRY_INLINE int look(struct reading *reading, const struct geometry *geometry,
 
 /* Look at all that has come, for the first time. 0: all have a value. */
 ENTRY_INLINE int look_at_all(const struct request *request, const struct geometry *geometry,
-			     unsigned int count)
+			     unsigned int count, uint32_t key_words)
 {
 	struct reading *reading = request->readings;
-	struct reading *end = reading + count;
 	int others = 0;
 
-	for (; reading < end; reading++) {
+	for (; count; count--, reading++) {
 		if (likely(!reading->error) &&
-		    likely(ENTRY_KEY_WORDS(geometry, look, reading, geometry,
-					   &request->keys->words)))
+		    likely(look(reading, geometry, &request->keys->words, key_words)))
 			continue;
 		if (!reading->error)
 			reading->error = look_closer(reading);
@@ -196,7 +194,8 @@ static __attribute__((noinline)) int go_on(struct estate_view *view, struct requ
 
 /* There are far instances. Returns the key's status. */
 ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
-			 const struct geometry *geometry, void *out, struct estate_answer *answer)
+			 const struct geometry *geometry, void *out, struct estate_answer *answer,
+			 uint32_t key_words)
 {
 	unsigned int count = request->lineup->count;
 	unsigned int begun;
@@ -211,7 +210,7 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 	gather_take_some(view);
 	if (unlikely(request->awaited))
 		await(view, request);
-	others = look_at_all(request, geometry, count);
+	others = look_at_all(request, geometry, count, key_words);
 	if (unlikely(others)) {
 		others = read_rest(view, request);
 		if (others == -EAGAIN)
@@ -229,6 +228,14 @@ ENTRY_INLINE int get_far(struct estate_view *view, struct request *request,
 
 on:
 	return go_on(view, request, begun, out, answer);
+}
+
+/* The same for keys of any length; the common one has it in line. */
+static __attribute__((noinline)) int get_far_any(struct estate_view *view, struct request *request,
+						 const struct geometry *geometry, void *out,
+						 struct estate_answer *answer)
+{
+	return get_far(view, request, geometry, out, answer, geometry->key_room / 8);
 }
 
 /* Something is handed over: as a request like any other. Returns the key's status. */
@@ -281,10 +288,14 @@ ENTRY_INLINE int get(struct estate_view *view, struct estate_table *table, const
 	view_enter(view);
 	status = view_begin(view, table, query, 1, out_size, request);
 	if (likely(!status)) {
-		view_key(table, key, key_length, &request->keys->words);
-		status = request->lineup->far
-				 ? get_far(view, request, &table->geometry, out, answer)
-				 : get_near(view, request, key, key_length, out, answer);
+		int common = view_key(table, key, key_length, &request->keys->words);
+
+		if (unlikely(!request->lineup->far))
+			status = get_near(view, request, key, key_length, out, answer);
+		else if (likely(common))
+			status = get_far(view, request, &table->geometry, out, answer, 2);
+		else
+			status = get_far_any(view, request, &table->geometry, out, answer);
 	}
 	view_exit(view);
 	return status;

@@ -30,11 +30,13 @@ void verdict_begin(struct request *request)
 
 int verdict_is_leased_by_all(const struct request *request, unsigned int count, uint64_t now_us)
 {
+	unsigned int far = 0;
+
 	if (!request->lease_us)
 		return 0;
 	for (unsigned int i = 0; i < request->lineup->count; i++) {
 		if (!lineup_is_far(&request->lineup->roster->entries[i]) ||
-		    now_us < request->joined[i] + HANDOVER_LEASE_US)
+		    now_us < request->joined[far++] + HANDOVER_LEASE_US)
 			continue;
 		/* Unless nothing of it counts: it may be dead since. */
 		for (unsigned int k = 0; k < count; k++) {

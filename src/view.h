@@ -125,21 +125,25 @@ static inline uint64_t view_deadline(struct estate_view *view, struct request *r
 void view_key_any(const struct estate_table *table, const void *bytes, size_t length,
 		  struct entry_key *key);
 
-/* Make a key ready for all instances' tables: but for the CRC, which each look makes anew. */
-ENTRY_INLINE void view_key(const struct estate_table *table, const void *bytes, size_t length,
-			   struct entry_key *key)
+/*
+ * Make a key ready for all instances' tables: but for the CRC, which each look makes anew. Whether it is
+ * a whole key of two words.
+ */
+ENTRY_INLINE int view_key(const struct estate_table *table, const void *bytes, size_t length,
+			  struct entry_key *key)
 {
 	const struct geometry *geometry = &table->geometry;
 
 	/* A whole key of constant length: hashing it becomes two dozen instructions. */
 	if (unlikely(length != 16 || geometry->key_room != 16)) {
 		view_key_any(table, bytes, length, key);
-		return;
+		return 0;
 	}
 	key->hash = entry_hash(geometry, bytes, 16);
 	key->length = 16;
 	memcpy(key->words, bytes, 16);
 	key->meta = geometry->whole_meta | 16;
+	return 1;
 }
 
 /* While somebody hands over: what is not counted, or not sure to be, is not there. */
