@@ -7,7 +7,7 @@
  * Random keys of a large table wait for memory, and what counts is how many calls
  * the CPU works on meanwhile: it runs out of registers to rename after some 200
  * instructions that write to one (of integers; of vectors it has more). So these
- * calls are short, and copy by vectors. doc/design.md, section 9, has figures.
+ * calls are short, and copy by vectors. doc/design.md, section 10, has figures.
  */
 #ifndef WHOLE_H
 #define WHOLE_H
