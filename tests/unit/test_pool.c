@@ -3,6 +3,7 @@
 #include "check.h"
 #include "format.h"
 #include "scratch.h"
+#include "slot.h"
 #include "store.h"
 
 #include <estate/estate.h>
@@ -605,6 +606,44 @@ static void test_wait_again(void **state)
 	assert_ok(estate_close(two));
 }
 
+/* What was intended, and not done before a crash, is done: whatever else became of its slot since. */
+static void test_not_done(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *one = begin(f);
+	struct estate_table *table = table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	struct pool_adoption adoption = { .epoch = one->identity.epoch, .table = "t", .count = 1 };
+	struct entry_key key;
+	struct estate *two;
+	struct slot slot;
+
+	memcpy(adoption.leaver, one->identity.uuid, sizeof(adoption.leaver));
+	add(table, 1, 5);
+	strcat(f->pool, "2");
+	assert_ok(try_open(f, "two", &two));
+	table = table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	table_key(table, &(uint64_t){ 1 }, 8, &key);
+	adoption.home = geometry_home(&table->geometry, key.hash);
+	adoption.intents[0] =
+		(struct absorb_intent){ .slot = (uint32_t)adoption.home * LAYOUT_SLOTS,
+					.stamp = clock_stamp(&two->clock, 0),
+					.hash = key.hash };
+	assert_ok(two->pool->operations->adopting(two->pool, &adoption));
+	crash(two);
+	/* It comes back before the leaver does, and writes. */
+	assert_ok(try_open(f, "two", &two));
+	table = table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	add(table, 1, 1);
+	table_key(table, &(uint64_t){ 1 }, 8, &key);
+	assert_true(slot_find(table, &key, adoption.home, &slot, 1));
+	assert_int_equal(slot.number, adoption.intents[0].slot);
+	crash(two);
+	assert_ok(try_open(f, "two", &two));
+	assert_ok(estate_leave(one, NULL));
+	expect(table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 6);
+	assert_ok(estate_close(two));
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture *f = *state;
@@ -632,7 +671,7 @@ int main(void)
 		test(test_handles),	test(test_refused),
 		test(test_damaged),	test(test_damaged_entry),
 		test(test_adopt),	test(test_wait_again),
-		test(test_no_pool),
+		test(test_not_done),	test(test_no_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
