@@ -306,8 +306,37 @@ static uint64_t slot_stamp(const struct estate_table *table, uint32_t number)
 	return slot_current(table, &slot)->stamp;
 }
 
+static const struct estate_table *find_table(const struct estate *es, const char *name)
+{
+	for (unsigned int t = 0; t < es->table_count; t++)
+		if (!strcmp(es->tables[t]->name, name))
+			return es->tables[t];
+	return NULL;
+}
+
+/*
+ * Of what was intended only what was done, in the pool too: a slot that is written from here on
+ * has a later stamp whoever wrote it, and would look done after the next crash.
+ */
+static int keep_done(struct adopter *adopter)
+{
+	struct pool *pool = adopter->es->pool;
+	struct pool_adoption *last = &adopter->last;
+	const struct estate_table *table = find_table(adopter->es, last->table);
+	uint32_t intended = last->count;
+
+	last->count = 0;
+	for (unsigned int i = 0; i < intended && table; i++) {
+		if (slot_stamp(table, last->intents[i].slot) < last->intents[i].stamp)
+			continue;
+		adopter->done[adopter->done_count++] = last->intents[i].hash;
+		last->intents[last->count++] = last->intents[i];
+	}
+	return last->count == intended ? 0 : pool->operations->adopting(pool, last);
+}
+
 /* What the pool says that we were taking over when we ended. Before anybody can see us, or write. */
-static void remember(struct adopter *adopter)
+static int remember(struct adopter *adopter)
 {
 	const struct estate *es = adopter->es;
 	const struct pool_adoption *last = NULL;
@@ -316,34 +345,31 @@ static void remember(struct adopter *adopter)
 	if (es->pool)
 		last = es->pool->operations->adoption(es->pool);
 	if (!last)
-		return;
+		return 0;
 	adopter->last = *last;
 	memcpy(record->leaver, last->leaver, sizeof(record->leaver));
 	record->epoch = last->epoch;
 	adopter->may_return[0] = 1;
 	record->state = *last->table ? LAYOUT_ADOPTION_RESUMING : LAYOUT_ADOPTION_DONE;
-	for (unsigned int t = 0; t < es->table_count; t++) {
-		if (strcmp(es->tables[t]->name, last->table) != 0)
-			continue;
-		for (unsigned int i = 0; i < last->count; i++)
-			if (slot_stamp(es->tables[t], last->intents[i].slot) >=
-			    last->intents[i].stamp)
-				adopter->done[adopter->done_count++] = last->intents[i].hash;
-	}
+	return keep_done(adopter);
 }
 
 int adopter_init(struct estate *es, struct adopter **result)
 {
 	struct adopter *adopter = calloc(1, sizeof(*adopter));
+	int error;
 
 	if (!adopter)
 		return error_set(-ENOMEM, "estate_open: no memory");
 	adopter->es = es;
 	pthread_mutex_init(&adopter->lock, NULL);
 	pthread_cond_init(&adopter->changed, NULL);
-	remember(adopter);
-	*result = adopter;
-	return 0;
+	error = remember(adopter);
+	if (error)
+		adopter_destroy(adopter);
+	else
+		*result = adopter;
+	return error;
 }
 
 void adopter_stop(struct adopter *adopter)

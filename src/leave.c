@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Leaving with a hand-over: what a leaver does is to seal its region, and to wait. */
+#include "leave.h"
+
 #include "error.h"
 #include "handover.h"
 #include "store.h"
@@ -166,23 +168,21 @@ static struct word listen_to(const struct estate *es, const void *adopter)
 	return word;
 }
 
-/* Waiting for one adopter. */
-struct wait {
-	uint8_t uuid[16];
-	char name[ESTATE_NAME_MAX];
-	struct roster *roster; /* the last one that has it: its memory stays, if it ends */
-	const struct peer *peer; /* in there; NULL: it was not there yet */
-	const struct layout_header *adopter; /* the same: its memory, or the copy */
-	unsigned int recorded; /* looks in a row that found a record of us; of a far one */
-	int there; /* it is connected, and what is read of it now is not older than now */
-	int comes_back; /* it has a pool: when it ends in the midst, it goes on some day */
-	uint64_t gone_us; /* since when it certainly is no more; 0: it may be */
-};
-
-static void wait_end(struct wait *wait)
+void leave_wait_end(struct leave_wait *wait)
 {
 	roster_release(wait->roster);
-	wait->roster = NULL;
+	*wait = (struct leave_wait){ 0 };
+}
+
+/* It is in this roster, which stays. */
+static void wait_hold(struct leave_wait *wait, struct roster *roster,
+		      const struct roster_entry *adopter)
+{
+	roster_release(wait->roster);
+	wait->roster = roster;
+	wait->peer = adopter->peer;
+	wait->adopter = adopter->peer->memory;
+	strcpy(wait->name, adopter->name);
 }
 
 /* We came back from our pool, sealed: what the adopter is the pool does not tell. */
@@ -192,7 +192,7 @@ static int is_resumed(const struct estate *es)
 }
 
 /* The adopter as it is now, or was last. */
-static void find_adopter(struct estate *es, struct wait *wait)
+static void find_adopter(struct estate *es, struct leave_wait *wait)
 {
 	uint64_t generation;
 	struct roster *roster = group_roster(es->group, &generation);
@@ -210,12 +210,8 @@ static void find_adopter(struct estate *es, struct wait *wait)
 	}
 	if (wait->peer != adopter->peer)
 		wait->recorded = 0;
-	wait_end(wait);
-	wait->roster = roster;
-	wait->peer = adopter->peer;
-	wait->adopter = adopter->peer->memory;
+	wait_hold(wait, roster, adopter);
 	wait->gone_us = 0;
-	strcpy(wait->name, adopter->name);
 	wait->there = !group_renew_peer(es->group, wait->peer);
 }
 
@@ -225,7 +221,7 @@ static void find_adopter(struct estate *es, struct wait *wait)
  * when a READ ended that showed it so, and the one before that too, as no record changes hands
  * twice meanwhile; so what the READ after these says is about us, and about now.
  */
-static struct word listen(const struct estate *es, struct wait *wait)
+static struct word listen(const struct estate *es, struct leave_wait *wait)
 {
 	struct word word = listen_to(es, wait->adopter);
 
@@ -244,7 +240,7 @@ static struct word listen(const struct estate *es, struct wait *wait)
  * The adopter leaves itself, and has not begun: somebody else, then. Unless it does
  * begin just now: one of both sees what the other one wrote.
  */
-static int withdraw(struct estate *es, const struct wait *wait)
+static int withdraw(struct estate *es, const struct leave_wait *wait)
 {
 	struct layout_header *header = region_header(&es->region);
 
@@ -255,7 +251,7 @@ static int withdraw(struct estate *es, const struct wait *wait)
 }
 
 /* One look. 1: wait on; 0: all is taken; or an error as wait_for() has it. */
-static int look(struct estate *es, struct wait *wait)
+static int look(struct estate *es, struct leave_wait *wait)
 {
 	struct layout_header *header = region_header(&es->region);
 	struct word word = { 0 };
@@ -299,7 +295,7 @@ static int look(struct estate *es, struct wait *wait)
  * 0: all is taken. -ECONNREFUSED, -EHOSTDOWN: nothing of it counts as taken. Else
  * the region stays sealed. With a sentence.
  */
-static int wait_for(struct estate *es, struct wait *wait, uint64_t until_us)
+static int wait_for(struct estate *es, struct leave_wait *wait, uint64_t until_us)
 {
 	int result;
 
@@ -321,18 +317,20 @@ static int wait_for(struct estate *es, struct wait *wait, uint64_t until_us)
 }
 
 /* Ask the best one; -ENOENT with a sentence if there is none (more). */
-static int ask(struct estate *es, const char *to, struct refusals *refusals, struct wait *wait)
+static int ask(struct estate *es, const char *to, struct refusals *refusals,
+	       struct leave_wait *wait)
 {
 	uint64_t generation;
 	struct roster *roster = group_roster(es->group, &generation);
 	const struct roster_entry *adopter = choose(es, roster, to, refusals);
 	int error = -ENOENT;
 
-	wait_end(wait);
-	*wait = (struct wait){ 0 };
+	leave_wait_end(wait);
 	if (adopter && refusals->count < REFUSALS_MAX) {
 		memcpy(wait->uuid, adopter->uuid, sizeof(wait->uuid));
-		strcpy(wait->name, adopter->name);
+		/* It may have begun, and ended, before we look at it for the first time. */
+		wait_hold(wait, roster, adopter);
+		__atomic_add_fetch(&roster->references, 1, __ATOMIC_RELAXED);
 		error = seal(es, adopter);
 		es->ripe_us = 0;
 		if (!error)
@@ -354,19 +352,21 @@ static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 {
 	struct refusals refusals = { 0 };
 	const struct layout_header *header = region_header(&es->region);
-	struct wait wait = { 0 };
+	struct leave_wait *wait = &es->wait;
 	int error = 0;
 
-	/* It was asked before. */
+	/* It was asked before: in this life, or in the last one. */
 	if (header->state == LAYOUT_SEALED) {
-		memcpy(wait.uuid, header->adopter, sizeof(wait.uuid));
-		strcpy(wait.name, "the adopter");
-		wait.comes_back = es->pool && es->pool->leaving && es->pool->adopter_pool;
-		error = wait_for(es, &wait, until_us);
+		if (!*wait->name) {
+			memcpy(wait->uuid, header->adopter, sizeof(wait->uuid));
+			strcpy(wait->name, "the adopter");
+			wait->comes_back = es->pool && es->pool->leaving && es->pool->adopter_pool;
+		}
+		error = wait_for(es, wait, until_us);
 	} else {
-		error = ask(es, to, &refusals, &wait);
+		error = ask(es, to, &refusals, wait);
 		if (!error)
-			error = wait_for(es, &wait, until_us);
+			error = wait_for(es, wait, until_us);
 	}
 	while (error == -ECONNREFUSED || error == -EHOSTDOWN) {
 		int last = error;
@@ -374,17 +374,18 @@ static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 		error = unseal(es);
 		if (error)
 			break;
-		memcpy(refusals.uuid[refusals.count++], wait.uuid, 16);
-		error = ask(es, to, &refusals, &wait);
+		memcpy(refusals.uuid[refusals.count++], wait->uuid, 16);
+		error = ask(es, to, &refusals, wait);
 		/* The sentence is still that of the last one who was asked. */
 		if (error == -ENOENT)
 			error = last;
 		if (error == last)
 			break;
 		if (!error)
-			error = wait_for(es, &wait, until_us);
+			error = wait_for(es, wait, until_us);
 	}
-	wait_end(&wait);
+	if (header->state != LAYOUT_SEALED)
+		leave_wait_end(wait);
 	return error;
 }
 
@@ -397,7 +398,7 @@ static int finish(struct estate *es)
 {
 	struct layout_header *header = region_header(&es->region);
 	uint64_t until_us = clock_monotonic_us() + FORGET_US;
-	struct wait wait = { 0 };
+	struct leave_wait wait = { 0 };
 	int told = 0;
 	int error = es->pool ? es->pool->operations->handed_over(es->pool) : 0;
 
@@ -419,7 +420,7 @@ static int finish(struct estate *es)
 		told |= wait.gone_us && !es->pool;
 		nap(wait.peer && wait.peer->far ? NAP_FAR_US : NAP_US);
 	}
-	wait_end(&wait);
+	leave_wait_end(&wait);
 	return 0;
 }
 

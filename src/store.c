@@ -295,6 +295,7 @@ int estate_close(struct estate *es)
 		return error_set(-EBUSY, "estate_close: %u of its views are open: close them first",
 				 views);
 	adopter_stop(es->adopter);
+	leave_wait_end(&es->wait);
 	group_leave(es->group);
 	adopter_destroy(es->adopter);
 	if (es->pool) {

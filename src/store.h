@@ -5,6 +5,7 @@
 
 #include "adopt.h"
 #include "clock.h"
+#include "leave.h"
 #include "membership.h"
 #include "pool.h"
 #include "region.h"
@@ -23,6 +24,7 @@ struct estate {
 	struct pool *pool; /* NULL: none */
 	struct estate_recovery recovery;
 	unsigned int views; /* that are open */
+	struct leave_wait wait; /* sealed: for its adopter */
 	uint64_t ripe_us; /* sealed, when an adopter may begin; 0: not sealed, or not known yet */
 
 	pthread_mutex_t lock; /* over what follows */

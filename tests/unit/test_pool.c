@@ -3,16 +3,20 @@
 #include "check.h"
 #include "format.h"
 #include "scratch.h"
+#include "slot.h"
 #include "store.h"
 
 #include <estate/estate.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define REGION ((size_t)16 << 20)
@@ -540,6 +544,106 @@ static void test_adopt(void **state)
 	assert_error(estate_adopt(path, &attr), -EINVAL, "ESTATE_ADOPT_ATTR_INIT");
 }
 
+/* An adopter that does not begin, until it is killed. @ready: a byte when it is there. */
+static pid_t start_adopter(const struct fixture *f, int ready)
+{
+	pid_t pid = fork();
+	struct estate *es;
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (try_open(f, "two", &es))
+		_exit(1);
+	adopter_stop(es->adopter);
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* A leaver whose adopter will come back from its pool waits for it, however often it has to be told. */
+static void test_wait_again(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
+	struct estate_table *table;
+	struct estate *one;
+	struct estate *two;
+	int ready[2];
+	char path[128];
+	pid_t adopter;
+	char byte;
+
+	strcpy(path, f->pool);
+	strcat(f->pool, "2");
+	assert_int_equal(pipe(ready), 0);
+	adopter = start_adopter(f, ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	strcpy(f->pool, path);
+	one = begin(f);
+	table = table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	add(table, 1, 5);
+	leave.deadline_ms = 50;
+	for (int tries = 0; estate_leave(one, &leave) == -ENOENT; tries++)
+		assert_true(tries < 15000 && !usleep(2000));
+	assert_int_equal(region_state(one->region.memory), LAYOUT_SEALED);
+	kill(adopter, SIGKILL);
+	waitpid(adopter, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+	/* Longer than an adopter is waited for that does not come back. */
+	leave.deadline_ms = 1000;
+	for (int times = 0; times < 2; times++) {
+		assert_error(estate_leave(one, &leave), -ETIMEDOUT, "goes on when it is started");
+		assert_int_equal(region_state(one->region.memory), LAYOUT_SEALED);
+	}
+	strcat(f->pool, "2");
+	assert_ok(try_open(f, "two", &two));
+	assert_ok(estate_leave(one, NULL));
+	expect(table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	assert_ok(estate_close(two));
+}
+
+/* What was intended, and not done before a crash, is done: whatever else became of its slot since. */
+static void test_not_done(void **state)
+{
+	struct fixture *f = *state;
+	struct estate *one = begin(f);
+	struct estate_table *table = table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	struct pool_adoption adoption = { .epoch = one->identity.epoch, .table = "t", .count = 1 };
+	struct entry_key key;
+	struct estate *two;
+	struct slot slot;
+
+	memcpy(adoption.leaver, one->identity.uuid, sizeof(adoption.leaver));
+	add(table, 1, 5);
+	strcat(f->pool, "2");
+	assert_ok(try_open(f, "two", &two));
+	table = table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	table_key(table, &(uint64_t){ 1 }, 8, &key);
+	adoption.home = geometry_home(&table->geometry, key.hash);
+	adoption.intents[0] =
+		(struct absorb_intent){ .slot = (uint32_t)adoption.home * LAYOUT_SLOTS,
+					.stamp = clock_stamp(&two->clock, 0),
+					.hash = key.hash };
+	assert_ok(two->pool->operations->adopting(two->pool, &adoption));
+	crash(two);
+	/* It comes back before the leaver does, and writes. */
+	assert_ok(try_open(f, "two", &two));
+	table = table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	add(table, 1, 1);
+	table_key(table, &(uint64_t){ 1 }, 8, &key);
+	assert_true(slot_find(table, &key, adoption.home, &slot, 1));
+	assert_int_equal(slot.number, adoption.intents[0].slot);
+	crash(two);
+	assert_ok(try_open(f, "two", &two));
+	assert_ok(estate_leave(one, NULL));
+	expect(table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 6);
+	assert_ok(estate_close(two));
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture *f = *state;
@@ -566,7 +670,8 @@ int main(void)
 		test(test_full_tables), test(test_batches),
 		test(test_handles),	test(test_refused),
 		test(test_damaged),	test(test_damaged_entry),
-		test(test_adopt),	test(test_no_pool),
+		test(test_adopt),	test(test_wait_again),
+		test(test_not_done),	test(test_no_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
