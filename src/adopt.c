@@ -2,7 +2,6 @@
 #include "adopt.h"
 
 #include "error.h"
-#include "slot.h"
 #include "store.h"
 #include "takeover.h"
 
@@ -30,9 +29,7 @@ struct adopter {
 
 	/* Of the thread alone. */
 	int over[LAYOUT_ADOPTIONS_MAX]; /* nobody will ask for that record again */
-	struct pool_adoption last; /* as it is in the pool, if there is one */
-	unsigned int done_count; /* see struct takeover */
-	uint64_t done[POOL_INTENTS_MAX];
+	struct takeover_past past;
 };
 
 static struct layout_adoption *records_of(const struct estate *es)
@@ -137,9 +134,9 @@ static int forget(struct adopter *adopter)
 {
 	struct pool *pool = adopter->es->pool;
 
-	adopter->last = (struct pool_adoption){ 0 };
-	adopter->done_count = 0;
-	return pool ? pool->operations->adopting(pool, &adopter->last) : 0;
+	adopter->past.last = (struct pool_adoption){ 0 };
+	adopter->past.done_count = 0;
+	return pool ? pool->operations->adopting(pool, &adopter->past.last) : 0;
 }
 
 /*
@@ -177,9 +174,7 @@ static void adopt(struct adopter *adopter, const struct roster_entry *leaver)
 				     .leaver = leaver,
 				     .record = find_record(adopter, leaver),
 				     .stop = &adopter->stop,
-				     .last = &adopter->last,
-				     .done_count = adopter->done_count,
-				     .done = adopter->done };
+				     .past = &adopter->past };
 
 	if (!takeover.record)
 		return;
@@ -238,52 +233,21 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The slot's stamp, in a table that came back from the pool: one of nothing is 0. */
-static uint64_t slot_stamp(const struct estate_table *table, uint32_t number)
-{
-	struct slot slot;
-
-	if (number >= table->geometry.slots)
-		return 0;
-	slot = slot_at(table, number);
-	return slot_current(table, &slot)->stamp;
-}
-
-/* What the pool says that we were taking over when we ended. Before anybody can see us, or write. */
-static void remember(struct adopter *adopter)
-{
-	const struct estate *es = adopter->es;
-	const struct pool_adoption *last = NULL;
-	struct layout_adoption *record = records_of(es);
-
-	if (es->pool)
-		last = es->pool->operations->adoption(es->pool);
-	if (!last)
-		return;
-	adopter->last = *last;
-	memcpy(record->leaver, last->leaver, sizeof(record->leaver));
-	record->epoch = last->epoch;
-	record->state = *last->table ? LAYOUT_ADOPTION_RESUMING : LAYOUT_ADOPTION_DONE;
-	for (unsigned int t = 0; t < es->table_count; t++) {
-		if (strcmp(es->tables[t]->name, last->table) != 0)
-			continue;
-		for (unsigned int i = 0; i < last->count; i++)
-			if (slot_stamp(es->tables[t], last->intents[i].slot) >=
-			    last->intents[i].stamp)
-				adopter->done[adopter->done_count++] = last->intents[i].hash;
-	}
-}
-
 int adopter_init(struct estate *es, struct adopter **result)
 {
 	struct adopter *adopter = calloc(1, sizeof(*adopter));
+	int error;
 
 	if (!adopter)
 		return error_set(-ENOMEM, "estate_open: no memory");
 	adopter->es = es;
 	pthread_mutex_init(&adopter->lock, NULL);
 	pthread_cond_init(&adopter->changed, NULL);
-	remember(adopter);
+	error = takeover_remember(es, &adopter->past, records_of(es));
+	if (error) {
+		adopter_destroy(adopter);
+		return error;
+	}
 	*result = adopter;
 	return 0;
 }

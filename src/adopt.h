@@ -8,7 +8,7 @@
 struct estate;
 struct adopter;
 
-/* For an instance, before it joins its group. 0 or -ENOMEM with a sentence. */
+/* For an instance, before it joins its group. 0, or -ENOMEM or what the pool says, with a sentence. */
 int adopter_init(struct estate *es, struct adopter **adopter);
 /* The instance is in its group now: what wakes it from here on, or did, is looked into. */
 void adopter_begin(struct adopter *adopter);

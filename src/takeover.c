@@ -5,6 +5,7 @@
 #include "error.h"
 #include "judge.h"
 #include "remote.h"
+#include "slot.h"
 #include "store.h"
 #include "write.h"
 
@@ -176,7 +177,7 @@ static int intend(const struct absorb_intent *intents, unsigned int count, void 
 {
 	struct run *run = arg;
 	const struct roster_entry *leaver = run->takeover->leaver;
-	struct pool_adoption *last = run->takeover->last;
+	struct pool_adoption *last = &run->takeover->past->last;
 
 	if (!same_place(last, run))
 		last->count = 0;
@@ -196,10 +197,10 @@ static int intend(const struct absorb_intent *intents, unsigned int count, void 
 static int is_done(uint64_t hash, void *arg)
 {
 	const struct run *run = arg;
-	const struct takeover *takeover = run->takeover;
+	const struct takeover_past *past = run->takeover->past;
 
-	for (unsigned int i = 0; i < takeover->done_count; i++)
-		if (takeover->done[i] == hash && same_place(takeover->last, run))
+	for (unsigned int i = 0; i < past->done_count; i++)
+		if (past->done[i] == hash && same_place(&past->last, run))
 			return 1;
 	return 0;
 }
@@ -270,7 +271,7 @@ static int take_table(struct run *run, struct taken_table *taken)
 static int finish(struct run *run)
 {
 	const struct roster_entry *leaver = run->takeover->leaver;
-	struct pool_adoption *last = run->takeover->last;
+	struct pool_adoption *last = &run->takeover->past->last;
 
 	if (!run->es->pool)
 		return 0;
@@ -282,7 +283,7 @@ static int finish(struct run *run)
 /* How far the pool says that we had come: of the tables that it has. */
 static void resume(struct run *run)
 {
-	const struct pool_adoption *last = run->takeover->last;
+	const struct pool_adoption *last = &run->takeover->past->last;
 
 	run->resumed = 1;
 	for (unsigned int t = 0; t < run->count; t++) {
@@ -296,6 +297,61 @@ static void resume(struct run *run)
 				 order ? taken->place.geometry.homes * 2 : last->home * 2 + 1,
 				 __ATOMIC_RELAXED);
 	}
+}
+
+/* The slot's stamp, in a table that came back from the pool: one of nothing is 0. */
+static uint64_t slot_stamp(const struct estate_table *table, uint32_t number)
+{
+	struct slot slot;
+
+	if (number >= table->geometry.slots)
+		return 0;
+	slot = slot_at(table, number);
+	return slot_current(table, &slot)->stamp;
+}
+
+/*
+ * What was intended and has come, and nothing else: from now on the program writes, and
+ * what it writes into these slots has later stamps, too.
+ */
+static int settle(const struct estate *es, struct takeover_past *past)
+{
+	struct pool_adoption *last = &past->last;
+	uint32_t intended = last->count;
+
+	if (!intended)
+		return 0;
+	last->count = 0;
+	for (unsigned int t = 0; t < es->table_count; t++) {
+		if (strcmp(es->tables[t]->name, last->table) != 0)
+			continue;
+		for (uint32_t i = 0; i < intended; i++) {
+			struct absorb_intent intent = last->intents[i];
+
+			if (slot_stamp(es->tables[t], intent.slot) < intent.stamp)
+				continue;
+			past->done[past->done_count++] = intent.hash;
+			intent.stamp = 0;
+			last->intents[last->count++] = intent;
+		}
+	}
+	return es->pool->operations->adopting(es->pool, last);
+}
+
+int takeover_remember(const struct estate *es, struct takeover_past *past,
+		      struct layout_adoption *record)
+{
+	const struct pool_adoption *last = NULL;
+
+	if (es->pool)
+		last = es->pool->operations->adoption(es->pool);
+	if (!last)
+		return 0;
+	past->last = *last;
+	memcpy(record->leaver, last->leaver, sizeof(record->leaver));
+	record->epoch = last->epoch;
+	record->state = *last->table ? LAYOUT_ADOPTION_RESUMING : LAYOUT_ADOPTION_DONE;
+	return settle(es, past);
 }
 
 void takeover_run(struct takeover *takeover)
