@@ -49,7 +49,7 @@ static void set_state(struct layout_adoption *record, uint32_t state)
 }
 
 /* Our table for theirs, with room for all of its entries. */
-static int prepare_table(struct run *run, struct taken_table *taken)
+static int prepare_table(struct run *run, struct taken_table *taken, int resuming)
 {
 	const struct region_table *place = &taken->place;
 	struct estate_table *table;
@@ -64,12 +64,12 @@ static int prepare_table(struct run *run, struct taken_table *taken)
 	if (place->geometry.merge == ESTATE_MERGE_CUSTOM && !custom)
 		return error_set(-ENOTSUP, "table %s: its merge rule is custom, and not given here",
 				 table->name);
-	error = write_reserve(table, place->entries);
-	if (error)
-		return error;
 	taken->table = table;
-	taken->reserved = place->entries;
-	return 0;
+	error = write_reserve(table, place->entries);
+	if (!error)
+		taken->reserved = place->entries;
+	/* There was room when it began, and some of them are in it: now for each as it comes. */
+	return error == -ENOSPC && resuming ? 0 : error;
 }
 
 static int compare_tables(const void *a, const void *b)
@@ -79,7 +79,7 @@ static int compare_tables(const void *a, const void *b)
 }
 
 /* All tables, before anything is taken: what is to be refused is refused as a whole. */
-static int prepare(struct run *run)
+static int prepare(struct run *run, int resuming)
 {
 	size_t size = run->takeover->leaver->peer->size;
 	size_t value = 16;
@@ -96,7 +96,7 @@ static int prepare(struct run *run)
 		if (error == -ENOENT)
 			break;
 		if (!error)
-			error = prepare_table(run, taken);
+			error = prepare_table(run, taken, resuming);
 		if (error)
 			return error;
 		run->count++;
@@ -362,7 +362,7 @@ void takeover_run(struct takeover *takeover)
 			   .es = takeover->es,
 			   .memory = takeover->leaver->peer->memory };
 	const struct layout_header *header = run.memory;
-	int error = prepare(&run);
+	int error = prepare(&run, resuming);
 
 	if (!error && resuming)
 		resume(&run);
