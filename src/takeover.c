@@ -177,10 +177,12 @@ static int intend(const struct absorb_intent *intents, unsigned int count, void 
 {
 	struct run *run = arg;
 	const struct roster_entry *leaver = run->takeover->leaver;
-	struct pool_adoption *last = &run->takeover->past->last;
+	struct takeover_past *past = run->takeover->past;
+	struct pool_adoption *last = &past->last;
 
+	/* What was done was of that place: other tables have the same keys. */
 	if (!same_place(last, run))
-		last->count = 0;
+		last->count = past->done_count = 0;
 	if (last->count + count > POOL_INTENTS_MAX)
 		return error_set(-E2BIG, "table %s: more than %d entries have one home",
 				 run->table->place.name, POOL_INTENTS_MAX);
