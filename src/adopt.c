@@ -2,7 +2,6 @@
 #include "adopt.h"
 
 #include "error.h"
-#include "slot.h"
 #include "store.h"
 #include "takeover.h"
 
@@ -32,9 +31,7 @@ struct adopter {
 	int over[LAYOUT_ADOPTIONS_MAX]; /* nobody will ask for that record again */
 	int may_return
 		[LAYOUT_ADOPTIONS_MAX]; /* the leaver has a pool: if it ends, it may come back */
-	struct pool_adoption last; /* as it is in the pool, if there is one */
-	unsigned int done_count; /* see struct takeover */
-	uint64_t done[POOL_INTENTS_MAX];
+	struct takeover_past past;
 };
 
 static struct layout_adoption *records_of(const struct estate *es)
@@ -161,9 +158,9 @@ static int forget(struct adopter *adopter)
 {
 	struct pool *pool = adopter->es->pool;
 
-	adopter->last = (struct pool_adoption){ 0 };
-	adopter->done_count = 0;
-	return pool ? pool->operations->adopting(pool, &adopter->last) : 0;
+	adopter->past.last = (struct pool_adoption){ 0 };
+	adopter->past.done_count = 0;
+	return pool ? pool->operations->adopting(pool, &adopter->past.last) : 0;
 }
 
 /*
@@ -229,9 +226,7 @@ static void adopt(struct adopter *adopter, const struct roster_entry *leaver)
 				     .leaver = leaver,
 				     .record = find_record(adopter, leaver),
 				     .stop = &adopter->stop,
-				     .last = &adopter->last,
-				     .done_count = adopter->done_count,
-				     .done = adopter->done };
+				     .past = &adopter->past };
 
 	if (!takeover.record)
 		return;
@@ -295,65 +290,6 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The slot's stamp, in a table that came back from the pool: one of nothing is 0. */
-static uint64_t slot_stamp(const struct estate_table *table, uint32_t number)
-{
-	struct slot slot;
-
-	if (number >= table->geometry.slots)
-		return 0;
-	slot = slot_at(table, number);
-	return slot_current(table, &slot)->stamp;
-}
-
-static const struct estate_table *find_table(const struct estate *es, const char *name)
-{
-	for (unsigned int t = 0; t < es->table_count; t++)
-		if (!strcmp(es->tables[t]->name, name))
-			return es->tables[t];
-	return NULL;
-}
-
-/*
- * Of what was intended only what was done, in the pool too: a slot that is written from here on
- * has a later stamp whoever wrote it, and would look done after the next crash.
- */
-static int keep_done(struct adopter *adopter)
-{
-	struct pool *pool = adopter->es->pool;
-	struct pool_adoption *last = &adopter->last;
-	const struct estate_table *table = find_table(adopter->es, last->table);
-	uint32_t intended = last->count;
-
-	last->count = 0;
-	for (unsigned int i = 0; i < intended && table; i++) {
-		if (slot_stamp(table, last->intents[i].slot) < last->intents[i].stamp)
-			continue;
-		adopter->done[adopter->done_count++] = last->intents[i].hash;
-		last->intents[last->count++] = last->intents[i];
-	}
-	return last->count == intended ? 0 : pool->operations->adopting(pool, last);
-}
-
-/* What the pool says that we were taking over when we ended. Before anybody can see us, or write. */
-static int remember(struct adopter *adopter)
-{
-	const struct estate *es = adopter->es;
-	const struct pool_adoption *last = NULL;
-	struct layout_adoption *record = records_of(es);
-
-	if (es->pool)
-		last = es->pool->operations->adoption(es->pool);
-	if (!last)
-		return 0;
-	adopter->last = *last;
-	memcpy(record->leaver, last->leaver, sizeof(record->leaver));
-	record->epoch = last->epoch;
-	adopter->may_return[0] = 1;
-	record->state = *last->table ? LAYOUT_ADOPTION_RESUMING : LAYOUT_ADOPTION_DONE;
-	return keep_done(adopter);
-}
-
 int adopter_init(struct estate *es, struct adopter **result)
 {
 	struct adopter *adopter = calloc(1, sizeof(*adopter));
@@ -364,12 +300,15 @@ int adopter_init(struct estate *es, struct adopter **result)
 	adopter->es = es;
 	pthread_mutex_init(&adopter->lock, NULL);
 	pthread_cond_init(&adopter->changed, NULL);
-	error = remember(adopter);
-	if (error)
+	error = takeover_remember(es, &adopter->past, records_of(es));
+	if (error) {
 		adopter_destroy(adopter);
-	else
-		*result = adopter;
-	return error;
+		return error;
+	}
+	/* One that the pool knows of. */
+	adopter->may_return[0] = shared_load(&records_of(es)->epoch) != 0;
+	*result = adopter;
+	return 0;
 }
 
 void adopter_stop(struct adopter *adopter)

@@ -5,6 +5,7 @@
 #include "error.h"
 #include "handover.h"
 #include "store.h"
+#include "wish.h"
 
 #include <errno.h>
 #include <string.h>
@@ -424,26 +425,31 @@ static int finish(struct estate *es)
 	return 0;
 }
 
-int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
+static int check(const struct estate *es, const struct estate_leave_attr *attr)
 {
-	uint64_t until_us = clock_monotonic_us();
 	unsigned int views;
-	int error;
 
-	if (!es)
-		return error_set(-EINVAL, "estate_leave: es is NULL");
 	if (attr && attr->size != sizeof(*attr))
 		return error_set(
 			-EINVAL,
 			"estate_leave: attr's size is %zu, this library expects %zu: start "
 			"from ESTATE_LEAVE_ATTR_INIT, built with the same headers",
 			attr->size, sizeof(*attr));
-	if (!es->region.memory)
-		return error_set(-EINVAL, "estate_leave: an observer has nothing to hand over");
 	views = __atomic_load_n(&es->views, __ATOMIC_ACQUIRE);
 	if (views)
 		return error_set(-EBUSY, "estate_leave: %u of its views are open: close them first",
 				 views);
+	return 0;
+}
+
+/* All but the last step. */
+static int leave(struct estate *es, const struct estate_leave_attr *attr)
+{
+	uint64_t until_us = clock_monotonic_us();
+	int error = check(es, attr);
+
+	if (error)
+		return error;
 	until_us += 1000ull * (attr && attr->deadline_ms ? attr->deadline_ms : DEADLINE_DEFAULT_MS);
 	while ((error = adopter_pause(es->adopter)) == -EAGAIN && clock_monotonic_us() < until_us)
 		nap(1000);
@@ -453,13 +459,30 @@ int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
 					 ? "it is taking over another instance just now"
 					 : "an instance that it took over has not finished "
 					   "its leave: start that one again");
-	error = hand_over(es, attr ? attr->to : NULL, until_us);
+	error = hand_over(es, attr && attr->to && *attr->to ? attr->to : NULL, until_us);
 	if (!error)
 		error = finish(es);
-	if (!error)
-		return estate_close(es);
 	/* As it was before. */
-	if (region_state(es->region.memory) == LAYOUT_JOINED)
+	if (error && region_state(es->region.memory) == LAYOUT_JOINED)
 		adopter_go_on(es->adopter);
+	return error;
+}
+
+int estate_leave(struct estate *es, const struct estate_leave_attr *attr)
+{
+	int error;
+
+	if (!es)
+		return error_set(-EINVAL, "estate_leave: es is NULL");
+	if (!es->region.memory)
+		return error_set(-EINVAL, "estate_leave: an observer has nothing to hand over");
+	error = leave(es, attr);
+	if (!error) {
+		wish_fulfilled(es->group);
+		return estate_close(es);
+	}
+	/* While it is sealed there is no way back: the wish stays. */
+	if (region_state(es->region.memory) == LAYOUT_JOINED)
+		wish_failed(es->group, error);
 	return error;
 }

@@ -10,6 +10,7 @@
 #include "registry.h"
 #include "roster.h"
 #include "transport.h"
+#include "wish.h"
 
 #include <estate/instance.h>
 
@@ -39,6 +40,7 @@ struct source {
 struct reader {
 	struct source source;
 	struct reader *next;
+	int asks; /* for us to leave, and has not heard how it ended */
 };
 
 /* Somebody whom the registry lists. Only the background thread changes it, under the lock. */
@@ -87,6 +89,7 @@ struct group {
 	struct transport *transport; /* NULL until a member's address, or ours, needs one */
 	int settled; /* every member of the first list was tried */
 	uint64_t generation; /* read without the lock */
+	struct wish wish;
 };
 
 int source_watch(struct group *group, struct source *source);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "membership.h"
 
+#include "ask.h"
 #include "error.h"
 #include "member.h"
 #include "shared.h"
@@ -166,7 +167,9 @@ static void accept_readers(struct group *group)
 
 static void reader_event(struct group *group, struct reader *reader)
 {
-	int error = shm_answer(reader->source.fd, &group->identity, group->region);
+	int error = ask_waits(reader->source.fd)
+			    ? wish_take(group, reader)
+			    : shm_answer(reader->source.fd, &group->identity, group->region);
 
 	if (!error || error == -EAGAIN)
 		return;
@@ -194,6 +197,7 @@ static void tick(struct group *group, uint64_t *watched)
 
 		shared_store(&header->heartbeat, header->heartbeat + 1);
 	}
+	wish_tell(group);
 	now = clock_monotonic_us();
 	if (!group->transport && now - *watched < WATCH_US)
 		return;
@@ -442,6 +446,7 @@ void group_leave(struct group *group)
 	/* Cannot fail: the counter is at 0. */
 	if (write(group->stop.fd, &one, sizeof(one)) == sizeof(one))
 		pthread_join(group->thread, NULL);
+	wish_end(group);
 	destroy(group);
 }
 

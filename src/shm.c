@@ -154,11 +154,8 @@ int shm_answer(int socket, const struct region_identity *identity, const struct 
 	return welcome.refused ? welcome.refused : error;
 }
 
-int shm_connect(const char *address, const char *group, const char *name, int *socket)
+int shm_dial(const char *address, int *socket)
 {
-	struct shm_hello hello = { .magic = SHM_MAGIC,
-				   .protocol = SHM_PROTOCOL,
-				   .layout = LAYOUT_VERSION };
 	struct sockaddr_un peer;
 	int error = socket_address(address, &peer);
 	int fd;
@@ -168,13 +165,29 @@ int shm_connect(const char *address, const char *group, const char *name, int *s
 	fd = new_socket();
 	if (fd < 0)
 		return fd;
+	if (connect(fd, (struct sockaddr *)&peer, sizeof(peer))) {
+		error = error_set(-errno, "connecting to %s: %m", address);
+		close(fd);
+		return error;
+	}
+	*socket = fd;
+	return 0;
+}
+
+int shm_connect(const char *address, const char *group, const char *name, int *socket)
+{
+	struct shm_hello hello = { .magic = SHM_MAGIC,
+				   .protocol = SHM_PROTOCOL,
+				   .layout = LAYOUT_VERSION };
+	int fd;
+	int error = shm_dial(address, &fd);
+
+	if (error)
+		return error;
 	strcpy(hello.group, group);
 	strcpy(hello.name, name);
-	if (connect(fd, (struct sockaddr *)&peer, sizeof(peer)))
-		error = error_set(-errno, "connecting to %s: %m", address);
-	else if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello))
+	if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello)) {
 		error = error_set(-errno, "connecting to %s: saying hello: %m", address);
-	if (error) {
 		close(fd);
 		return error;
 	}

@@ -52,6 +52,9 @@ int shm_listen(const char *address, int private_socket, int *listener);
  */
 int shm_answer(int socket, const struct region_identity *identity, const struct region *region);
 
+/* Connect to a socket at which an instance listens, and say nothing yet. */
+int shm_dial(const char *address, int *socket);
+
 /* The reader's side: connect and say hello. */
 int shm_connect(const char *address, const char *group, const char *name, int *socket);
 

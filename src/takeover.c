@@ -7,6 +7,7 @@
 #include "judge.h"
 #include "reach.h"
 #include "remote.h"
+#include "slot.h"
 #include "store.h"
 #include "write.h"
 
@@ -54,7 +55,7 @@ static void set_state(struct layout_adoption *record, uint32_t state)
 }
 
 /* Our table for theirs, with room for all of its entries. */
-static int prepare_table(struct run *run, struct taken_table *taken)
+static int prepare_table(struct run *run, struct taken_table *taken, int resuming)
 {
 	const struct region_table *place = &taken->place;
 	struct estate_table *table;
@@ -69,12 +70,12 @@ static int prepare_table(struct run *run, struct taken_table *taken)
 	if (place->geometry.merge == ESTATE_MERGE_CUSTOM && !custom)
 		return error_set(-ENOTSUP, "table %s: its merge rule is custom, and not given here",
 				 table->name);
-	error = write_reserve(table, place->entries);
-	if (error)
-		return error;
 	taken->table = table;
-	taken->reserved = place->entries;
-	return 0;
+	error = write_reserve(table, place->entries);
+	if (!error)
+		taken->reserved = place->entries;
+	/* There was room when it began, and some of them are in it: now for each as it comes. */
+	return error == -ENOSPC && resuming ? 0 : error;
 }
 
 static int compare_tables(const void *a, const void *b)
@@ -84,7 +85,7 @@ static int compare_tables(const void *a, const void *b)
 }
 
 /* All tables, before anything is taken: what is to be refused is refused as a whole. */
-static int prepare(struct run *run)
+static int prepare(struct run *run, int resuming)
 {
 	size_t size = run->takeover->leaver->peer->size;
 	size_t value = 16;
@@ -101,7 +102,7 @@ static int prepare(struct run *run)
 		if (error == -ENOENT)
 			break;
 		if (!error)
-			error = prepare_table(run, taken);
+			error = prepare_table(run, taken, resuming);
 		if (error)
 			return error;
 		run->count++;
@@ -223,10 +224,12 @@ static int intend(const struct absorb_intent *intents, unsigned int count, void 
 {
 	struct run *run = arg;
 	const struct roster_entry *leaver = run->takeover->leaver;
-	struct pool_adoption *last = run->takeover->last;
+	struct takeover_past *past = run->takeover->past;
+	struct pool_adoption *last = &past->last;
 
+	/* What was done was of that place: other tables have the same keys. */
 	if (!same_place(last, run))
-		last->count = 0;
+		last->count = past->done_count = 0;
 	if (last->count + count > POOL_INTENTS_MAX)
 		return error_set(-E2BIG, "table %s: more than %d entries have one home",
 				 run->table->place.name, POOL_INTENTS_MAX);
@@ -243,10 +246,10 @@ static int intend(const struct absorb_intent *intents, unsigned int count, void 
 static int is_done(uint64_t hash, void *arg)
 {
 	const struct run *run = arg;
-	const struct takeover *takeover = run->takeover;
+	const struct takeover_past *past = run->takeover->past;
 
-	for (unsigned int i = 0; i < takeover->done_count; i++)
-		if (takeover->done[i] == hash && same_place(takeover->last, run))
+	for (unsigned int i = 0; i < past->done_count; i++)
+		if (past->done[i] == hash && same_place(&past->last, run))
 			return 1;
 	return 0;
 }
@@ -458,7 +461,7 @@ static int take_table(struct run *run, struct taken_table *taken)
 static int finish(struct run *run)
 {
 	const struct roster_entry *leaver = run->takeover->leaver;
-	struct pool_adoption *last = run->takeover->last;
+	struct pool_adoption *last = &run->takeover->past->last;
 
 	if (!run->es->pool)
 		return 0;
@@ -470,7 +473,7 @@ static int finish(struct run *run)
 /* How far the pool says that we had come: of the tables that it has. */
 static void resume(struct run *run)
 {
-	const struct pool_adoption *last = run->takeover->last;
+	const struct pool_adoption *last = &run->takeover->past->last;
 
 	run->resumed = 1;
 	for (unsigned int t = 0; t < run->count; t++) {
@@ -509,6 +512,61 @@ static int is_meant(const struct run *run)
 	       shared_load(&header->ripe) == attempt && shared_load(&header->withdrawn) != attempt;
 }
 
+/* The slot's stamp, in a table that came back from the pool: one of nothing is 0. */
+static uint64_t slot_stamp(const struct estate_table *table, uint32_t number)
+{
+	struct slot slot;
+
+	if (number >= table->geometry.slots)
+		return 0;
+	slot = slot_at(table, number);
+	return slot_current(table, &slot)->stamp;
+}
+
+/*
+ * What was intended and has come, and nothing else: from now on the program writes, and
+ * what it writes into these slots has later stamps, too.
+ */
+static int settle(const struct estate *es, struct takeover_past *past)
+{
+	struct pool_adoption *last = &past->last;
+	uint32_t intended = last->count;
+
+	if (!intended)
+		return 0;
+	last->count = 0;
+	for (unsigned int t = 0; t < es->table_count; t++) {
+		if (strcmp(es->tables[t]->name, last->table) != 0)
+			continue;
+		for (uint32_t i = 0; i < intended; i++) {
+			struct absorb_intent intent = last->intents[i];
+
+			if (slot_stamp(es->tables[t], intent.slot) < intent.stamp)
+				continue;
+			past->done[past->done_count++] = intent.hash;
+			intent.stamp = 0;
+			last->intents[last->count++] = intent;
+		}
+	}
+	return es->pool->operations->adopting(es->pool, last);
+}
+
+int takeover_remember(const struct estate *es, struct takeover_past *past,
+		      struct layout_adoption *record)
+{
+	const struct pool_adoption *last = NULL;
+
+	if (es->pool)
+		last = es->pool->operations->adoption(es->pool);
+	if (!last)
+		return 0;
+	past->last = *last;
+	memcpy(record->leaver, last->leaver, sizeof(record->leaver));
+	record->epoch = last->epoch;
+	record->state = *last->table ? LAYOUT_ADOPTION_RESUMING : LAYOUT_ADOPTION_DONE;
+	return settle(es, past);
+}
+
 void takeover_run(struct takeover *takeover)
 {
 	struct layout_adoption *record = takeover->record;
@@ -516,7 +574,7 @@ void takeover_run(struct takeover *takeover)
 	struct run run = { .takeover = takeover,
 			   .es = takeover->es,
 			   .memory = takeover->leaver->peer->memory };
-	int error = prepare(&run);
+	int error = prepare(&run, resuming);
 
 	if (!error && takeover->leaver->peer->far)
 		error = reach_open(run.es, &run.reach);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* estate: looks at a group from outside. It joins as an observer, and writes nothing there. */
+/*
+ * estate: looks at a group from outside. It joins as an observer, and writes nothing there; what
+ * it asks for, the instances do themselves.
+ */
 #include "command.h"
 
 #include <err.h>
@@ -18,6 +21,7 @@ static const char usage[] =
 	"  get TABLE KEY     one key: each instance's value, and all of them reduced\n"
 	"  dump TABLE        all keys of a table, reduced over the group\n"
 	"  top TABLE         the largest entries of a table, refreshed every second\n"
+	"  leave NAME        ask an instance on this host to hand over what it has, and to leave\n"
 	"  doctor [ADDRESS:PORT]\n"
 	"                    what this host lacks for RDMA; and whether an instance can be read\n"
 	"  pool info PATH    a pool that no instance has open: whose it is, and what is in it\n"
@@ -45,12 +49,15 @@ static const char usage[] =
 	"                         the old one)\n"
 	"  -N, --name=NAME        pool recover: with --group, whose the pool is, if its header is\n"
 	"                         damaged and does not tell; pool adopt: who is to take over\n"
+	"  -t, --to=NAME          leave: who is to take over (default: whoever can)\n"
+	"  -T, --timeout=S        leave: how many seconds to wait for it (default: 60)\n"
 	"  -h, --help             print this\n"
 	"  -V, --version          print the version\n"
 	"\n"
 	"Exit status: 0; 1 if nothing was found, an instance did not answer, the doctor found\n"
-	"something that is needed missing, or pool verify or recover something damaged; 2 on "
-	"errors.\n";
+	"something that is needed missing, pool verify or recover something damaged, or the "
+	"instance\n"
+	"that was asked to leave has not left; 2 on errors.\n";
 
 static const struct option long_options[] = {
 	{ "group", required_argument, NULL, 'g' },
@@ -63,6 +70,8 @@ static const struct option long_options[] = {
 	{ "once", no_argument, NULL, '1' },
 	{ "size", required_argument, NULL, 's' },
 	{ "name", required_argument, NULL, 'N' },
+	{ "to", required_argument, NULL, 't' },
+	{ "timeout", required_argument, NULL, 'T' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ 0 },
@@ -77,8 +86,8 @@ static const struct {
 } commands[] = {
 	{ "members", 0, 0, 0, command_members }, { "tables", 0, 0, 0, command_tables },
 	{ "get", 2, 0, 0, command_get },	 { "dump", 1, 0, 0, command_dump },
-	{ "top", 1, 0, 0, command_top },	 { "doctor", 0, 1, 1, command_doctor },
-	{ "pool", 2, 1, 1, command_pool },
+	{ "top", 1, 0, 0, command_top },	 { "leave", 1, 0, 0, command_leave },
+	{ "doctor", 0, 1, 1, command_doctor },	 { "pool", 2, 1, 1, command_pool },
 };
 
 static unsigned long number(const char *text, const char *what, unsigned long least,
@@ -162,10 +171,11 @@ int main(int argc, char **argv)
 	struct options options = { .group = getenv("ESTATE_GROUP"),
 				   .registry = getenv("ESTATE_REGISTRY"),
 				   .rows = 20,
-				   .interval = 1 };
+				   .interval = 1,
+				   .timeout = 60 };
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "g:r:jd:n:f:i:1s:N:hV", long_options, NULL)) !=
+	while ((letter = getopt_long(argc, argv, "g:r:jd:n:f:i:1s:N:t:T:hV", long_options, NULL)) !=
 	       -1) {
 		switch (letter) {
 		case 'g':
@@ -198,6 +208,12 @@ int main(int argc, char **argv)
 			break;
 		case 'N':
 			options.name = optarg;
+			break;
+		case 't':
+			options.to = optarg;
+			break;
+		case 'T':
+			options.timeout = (unsigned int)number(optarg, "timeout", 1, 86400);
 			break;
 		case 'h':
 			fputs(usage, stdout);

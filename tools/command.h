@@ -19,6 +19,9 @@ struct options {
 	/* of pool recover */
 	size_t size;
 	const char *name;
+	/* of leave */
+	const char *to;
+	unsigned int timeout; /* seconds */
 };
 
 /* Each returns the command's exit status: 0, 1 for an answer that is partial or empty. */
@@ -27,6 +30,7 @@ int command_tables(struct estate *es, const struct options *options, int argc, c
 int command_get(struct estate *es, const struct options *options, int argc, char **argv);
 int command_dump(struct estate *es, const struct options *options, int argc, char **argv);
 int command_top(struct estate *es, const struct options *options, int argc, char **argv);
+int command_leave(struct estate *es, const struct options *options, int argc, char **argv);
 /* These join no group: @es is NULL. */
 int command_doctor(struct estate *es, const struct options *options, int argc, char **argv);
 int command_pool(struct estate *es, const struct options *options, int argc, char **argv);

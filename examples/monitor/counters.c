@@ -25,7 +25,8 @@ static struct estate_table_attr table_attr(enum counters_table table,
 	attr.value_type = ESTATE_U64;
 	attr.value_count = geometries[table].value_size / sizeof(uint64_t);
 	attr.merge = ESTATE_MERGE_SUM;
-	attr.capacity = table == COUNTERS_TOTALS ? 1 : options->capacity;
+	/* One entry; and who takes a leaver over needs room for as many as that one has. */
+	attr.capacity = table == COUNTERS_TOTALS ? 2 : options->capacity;
 	attr.seed = options->seed;
 	return attr;
 }

@@ -60,14 +60,19 @@ struct monitor {
 	struct share share;
 	unsigned int self; /* index in the share */
 	uint64_t refreshed;
+	int wanted; /* somebody asked this instance to leave */
+	char adopter[ESTATE_NAME_MAX]; /* who is to take over then; "": whoever can */
+	int given; /* those who stay have the counters */
 };
 
 static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t signalled;
 
 static void stop(int number)
 {
 	(void)number;
 	stopping = 1;
+	signalled = 1;
 }
 
 static int complain(int error)
@@ -127,6 +132,10 @@ static int tick(struct monitor *monitor)
 {
 	uint64_t now = clock_now();
 
+	if (!monitor->wanted && estate_leave_wanted(monitor->es, monitor->adopter)) {
+		monitor->wanted = 1;
+		stopping = 1;
+	}
 	if (now - monitor->refreshed >= REFRESH) {
 		monitor->refreshed = now;
 		if (refresh_share(monitor))
@@ -345,6 +354,8 @@ static int run_splitter(struct monitor *monitor)
 		result = handover_give(channel, &monitor->counters);
 		if (result)
 			warnx("nobody took the counters: %s", strerror(-result));
+		else
+			monitor->given = 1;
 	}
 
 close_channel:
@@ -401,10 +412,34 @@ close_estate:
 	return -1;
 }
 
+/*
+ * Asked to leave, and no splitter to have the entries spread: one takes them all. Until
+ * somebody does they stay here, to be read, or until a signal says that they may go.
+ */
+static int hand_over(struct monitor *monitor)
+{
+	struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
+
+	attr.to = monitor->adopter;
+	while (estate_leave(monitor->es, &attr)) {
+		uint64_t again = clock_now() + SECOND;
+
+		warnx("%s", estate_errormsg());
+		while (!signalled && clock_now() < again)
+			clock_sleep(NAP_MS * MILLISECOND);
+		if (signalled)
+			return -1;
+		/* Who was wished for may have gone: the last wish counts. */
+		estate_leave_wanted(monitor->es, monitor->adopter);
+	}
+	return 0;
+}
+
 static void leave(struct monitor *monitor)
 {
 	estate_view_close(monitor->view);
-	estate_close(monitor->es);
+	if (!monitor->wanted || monitor->given || hand_over(monitor))
+		estate_close(monitor->es);
 	share_free(&monitor->share);
 	members_free(&monitor->members);
 }
@@ -520,7 +555,9 @@ static const struct argp argp = {
 	       "same packet: where each packet has to count exactly once then, put a splitter in "
 	       "front of them.\n\n"
 	       "SIGINT or SIGTERM: the instance gives its counters to those who stay, if it has a "
-	       "splitter, and leaves.",
+	       "splitter, and leaves. \"estate leave NAME\" asks it for the same; without a "
+	       "splitter, "
+	       "one of those who stay takes all.",
 };
 
 static void catch_signals(void)

@@ -196,7 +196,7 @@ ESTATE_API int estate_sync(struct estate *es);
 /**
  * struct estate_leave_attr - how to leave with a hand-over
  * @size: sizeof(struct estate_leave_attr), set by ESTATE_LEAVE_ATTR_INIT
- * @to: the name of the instance that is to take over; NULL for whichever can,
+ * @to: the name of the instance that is to take over; NULL or "" for whichever can,
  *	chosen so that those who leave spread over those who stay
  * @deadline_ms: how long to wait for it, 0 for a minute
  */
@@ -250,6 +250,100 @@ struct estate_leave_attr {
  *		warnx("%s", estate_errormsg());
  */
 ESTATE_API int estate_leave(struct estate *es, const struct estate_leave_attr *attr);
+
+/**
+ * estate_leave_wanted - whether somebody asked this instance to leave
+ * @es: the instance
+ * @to: set to the name of the instance that is to take over, "" for whichever can, if
+ *	it returns 1; room for ESTATE_NAME_MAX characters, or NULL
+ *
+ * An operator's "estate leave NAME", or estate_ask_leave(), makes a wish: it is for the
+ * program to close its views and to call estate_leave(), or to leave in a way of its
+ * own. Look at it now and then, in the loop that handles packets: it is one load, until
+ * there is a wish.
+ *
+ * The wish stays, also when nobody waits any more, until an estate_leave() has failed and
+ * left the instance as it was; who asked is told why, and may ask again. Who asks
+ * later may name another one.
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 1 if it is to leave, else 0, also if @es is NULL or an observer.
+ *
+ * Example:
+ *	char to[ESTATE_NAME_MAX];
+ *
+ *	if (estate_leave_wanted(es, to)) {
+ *		struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
+ *
+ *		attr.to = to;
+ *		estate_view_close(view);
+ *		if (!estate_leave(es, &attr))
+ *			return 0;
+ *		warnx("%s", estate_errormsg());
+ *	}
+ */
+ESTATE_API int estate_leave_wanted(const struct estate *es, char *to);
+
+/**
+ * estate_ask_leave_fn - is told now and then that an instance has not left yet
+ * @waited_ms: milliseconds since it was asked
+ * @handing_over: 1 if it hands over just now, 0 if it goes on as before
+ * @arg: as given
+ */
+typedef void estate_ask_leave_fn(unsigned int waited_ms, int handing_over, void *arg);
+
+/**
+ * struct estate_ask_leave_attr - how to ask an instance to leave
+ * @size: sizeof(struct estate_ask_leave_attr), set by ESTATE_ASK_LEAVE_ATTR_INIT
+ * @to: the name of the instance that is to take over; NULL or "" for whichever can
+ * @deadline_ms: how long to wait until it has left, 0 for a minute
+ * @progress: called about twice a second meanwhile; NULL for nothing
+ * @arg: for @progress
+ */
+struct estate_ask_leave_attr {
+	size_t size;
+	const char *to;
+	unsigned int deadline_ms;
+	estate_ask_leave_fn *progress;
+	void *arg;
+};
+
+#define ESTATE_ASK_LEAVE_ATTR_INIT                           \
+	{                                                    \
+		.size = sizeof(struct estate_ask_leave_attr) \
+	}
+
+/* What estate_ask_leave() returns of an instance that closed without estate_leave(). */
+#define ESTATE_ASK_CLOSED 1
+
+/**
+ * estate_ask_leave - ask another instance on this host to leave with a hand-over
+ * @es: an instance or observer of the same group
+ * @name: the name of the one that is asked
+ * @attr: how; NULL for the defaults
+ *
+ * Asks over the Unix socket by which members on this host connect: who may join the
+ * group may ask. The one that is asked has to look at estate_leave_wanted().
+ * Waits until it has left the group.
+ *
+ * Thread safety: any thread.
+ *
+ * Return: 0 when another instance has all that it had; ESTATE_ASK_CLOSED if it closed
+ * without calling estate_leave(), as one does that hands over in a way of its own; or
+ *	-EINVAL	@es or @name is NULL, @name is @es itself, or @attr is not valid
+ *	-ENOENT	no member is called @name, or as @attr says who is to take over
+ *	-ENOTSUP	it is on another host, or listens for RDMA only
+ *	-EHOSTDOWN	it cannot be reached, or does not answer: it is stopped or hung
+ *	-ESRCH	it is not the one any more that had this name
+ *	-EPROTO	it is of another release
+ *	-ECANCELED	its estate_leave() failed; the message says why. It goes on
+ *	-ECONNRESET	it ended without a word
+ *	-ETIMEDOUT	it has not left in time; the wish stays
+ *	or what the failed system call said.
+ */
+ESTATE_API int estate_ask_leave(struct estate *es, const char *name,
+				const struct estate_ask_leave_attr *attr);
 
 /** enum estate_member_state - how a member is doing, seen from here */
 enum estate_member_state {

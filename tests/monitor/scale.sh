@@ -19,6 +19,19 @@ waiting() # INSTANCES TIMES
 	[ "$(grep -c "waiting for $1 instances" "$folder/splitter.log")" -ge "$2" ]
 }
 
+# As an operator does it, or, where the command was not built, by the signal that means the same here.
+ask_to_leave() # NAME [OPTION...]
+{
+	local name=$1
+
+	shift
+	if [ -x "$build/tools/estate" ]; then
+		"$build/tools/estate" --group monitor leave "$name" "$@" || fail "$name does not leave"
+	else
+		kill "${started[$name]}"
+	fi
+}
+
 read -r packets _ bytes _ < <("$programs/capture-count" "$capture")
 "$programs/monitor" --read "$capture" --pattern "$pattern" --flows "$folder/flows" >/dev/null
 awk -F '\t' -v OFS='\t' -v loops=$loops \
@@ -38,7 +51,8 @@ for name in two three four; do
 	start $name "${monitor[@]}" --name $name
 done
 await splitter waiting 2 1
-kill "${started[one]}" "${started[three]}"
+kill "${started[one]}"
+ask_to_leave three
 finish one || fail "one did not leave in order"
 finish three || fail "three did not leave in order"
 await splitter waiting 3 1
@@ -60,6 +74,21 @@ kill "${started[four]}"
 finish four || fail "four did not leave in order"
 equal "packets that the last one has" "$(json "$folder/four.out" local packets)" \
 	$((packets * loops))
+
+# --- without a splitter, one takes all that a leaver has ------------------------------------------
+
+if [ -x "$build/tools/estate" ]; then
+	for name in one two; do
+		start $name "$programs/monitor" --name $name --read "$capture" --wait-for 2 --stay \
+			--json --pattern "$pattern"
+	done
+	await one grep -q "\"group\":{\"packets\":$packets," "$folder/one.out"
+	ask_to_leave one --to two
+	finish one || fail "one did not leave in order"
+	kill "${started[two]}"
+	finish two || fail "two did not leave in order"
+	equal "packets of both" "$(json "$folder/two.out" local packets)" "$packets"
+fi
 
 # --- an instance that hangs: its flows go to another, and what it has is read nevertheless --------
 

@@ -44,6 +44,7 @@ start() # NAME NUMBER TABLE...
 	local name=$1
 
 	shift
+	rm -f "$folder/$name.ready"
 	"$instance" "$registry" - "$name" "$@" >"$folder/$name.ready" 2>"$folder/$name.log" &
 	started[$name]=$!
 	for ((i = 0; i < 600; i++)); do
@@ -127,7 +128,7 @@ run 2 top --once flows
 
 run 0 --help
 says '^Usage: estate \[OPTION'
-for command in members tables get dump top doctor; do
+for command in members tables get dump top leave doctor; do
 	says "^  $command "
 done
 quiet
@@ -158,6 +159,12 @@ run 2 --field= top flows
 run 2 --interval=0 top flows
 complains 'interval "0"'
 run 2 --interval=nan top flows
+run 2 --timeout=0 leave a
+complains 'timeout "0"'
+run 2 leave
+complains 'leave takes 1 arguments, not 0'
+run 2 leave nobody
+complains '^estate: no member of group test is called nobody: .*an observer is no member'
 run 2 --group=../up members
 complains '\.\./up'
 run 2 --registry=etcd:x members
@@ -445,6 +452,113 @@ wait "${started[a]}" || fail "a did not end well"
 unset 'started[a]'
 run 1 members
 says '^\(nobody'
+
+# --- leave: what it had is another one's. ---
+
+# Instance NAME ended by itself, in order.
+left() # NAME
+{
+	wait "${started[$1]}" || fail "$1 did not end well"
+	unset "started[$1]"
+}
+
+start a 1 flows names
+start b 2 flows names
+start c 3 flows
+run 2 leave --to=nobody a
+complains 'is called nobody'
+run 2 leave --to=a a
+complains 'a cannot take itself over'
+run 0 leave --to c a
+quiet
+lines 1
+says "^a left: all that it had is another one's$"
+left a
+run 0 members
+says_not '^a '
+run 0 get flows web
+says '^b .*  2 20$'
+says '^c .*  4 40$'
+says '^sum .*  6 60$'
+run 0 get names only-1
+says '^latest .*  a "name"$'
+run 0 --json leave c
+lines 1
+json name c
+json left true
+json handed_over true
+json reason ''
+left c
+run 0 get flows web
+says '^b .*  6 60$'
+# The last one has nobody, says so, and goes on.
+run 1 leave b
+complains '^estate: b was to leave, and could not: no member can take over from b$'
+run 1 --json leave b
+json left false
+json handed_over false
+json reason 'b was to leave, and could not: no member can take over from b'
+run 0 get flows web
+says '^b .*  6 60$'
+
+# A program with a mistake in it.
+TOOLS_VIEW=1 start d 4 flows
+run 1 leave d
+complains 'could not: estate_leave: 1 of its views are open'
+# One that does not look; and one that closes, which may be its way.
+TOOLS_DEAF=1 start e 5 flows
+run 1 --timeout=1 leave e
+complains '^estate: e was asked to leave, but its program has not called estate_leave\(\) in 1 s: it must look at estate_leave_wanted\(\)$'
+
+# Ask in the background, and wait until that is known.
+ask() # NAME
+{
+	ESTATE_GROUP=test ESTATE_REGISTRY=$registry \
+		script -qefc "'$estate' leave $1" "$folder/asked" >"$folder/ask.log" 2>&1 </dev/null &
+	started[ask]=$!
+	for ((i = 0; i < 600; i++)); do
+		grep -q "$1 was asked to leave, " "$folder/asked" 2>/dev/null && return
+		sleep 0.05
+	done
+	fail "no progress is shown on a terminal"
+}
+
+asked() # STATUS PATTERN
+{
+	local status=0
+
+	wait "${started[ask]}" || status=$?
+	unset 'started[ask]'
+	[ "$status" = "$1" ] || fail "estate leave: status $status, should be $1"
+	grep -Eq -- "$2" "$folder/asked" || fail "estate leave does not say \"$2\""
+	rm "$folder/asked"
+}
+
+ask e
+kill -TERM "${started[e]}"
+left e
+asked 0 'e left, without estate_leave\(\)'
+# One that dies, and one that is stopped.
+TOOLS_DEAF=1 start e 5 flows
+ask e
+kill -KILL "${started[e]}"
+wait "${started[e]}" 2>/dev/null || :
+unset 'started[e]'
+asked 2 'e ended without a word after it was asked to leave'
+"$estate" -r "$registry" -g test members >/dev/null 2>&1 || :
+kill -STOP "${started[d]}"
+for ((i = 0; i < 600; i++)); do
+	running=$(grep -h '^State:' /proc/"${started[d]}"/task/*/status | grep -vc 'T (stopped)' || :)
+	[ "$running" = 0 ] && break
+	sleep 0.05
+done
+run 2 leave d
+complains '^estate: d cannot be asked to leave: '
+kill -CONT "${started[d]}"
+for name in d b; do
+	kill -TERM "${started[$name]}"
+	left $name
+done
 
 # --- On a fixed list, who is not there is missing. ---
 

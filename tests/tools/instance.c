@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * An instance for the command's test: fills its tables with what NUMBER says,
- * prints "ready", and waits for a SIGTERM.
+ * prints "ready", and waits for a SIGTERM, or to be asked to leave.
  *
  * usage: tools-instance REGISTRY LISTEN NAME NUMBER TABLE...
  *
- * LISTEN may be "-". With TOOLS_POOL in the environment, it keeps all tables there. Tables are made up as tables[] says; "odd" is "flows" with
+ * LISTEN may be "-". With TOOLS_POOL in the environment, it keeps all tables there; with TOOLS_DEAF,
+ * it does not look whether it is asked to leave; with TOOLS_VIEW, it forgets to close a view. Tables are made up as tables[] says; "odd" is "flows" with
  * another geometry.
  */
 #include <estate/estate.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const struct {
 	const char *name;
@@ -94,12 +96,30 @@ static void make_table(struct estate *es, const char *name, uint64_t number)
 	errx(1, "there is no table %s", name);
 }
 
+/* Until a SIGTERM, or until it has left: 1 then. */
+static int wait_for_end(struct estate *es, const sigset_t *end)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
+	char to[ESTATE_NAME_MAX];
+
+	attr.to = to;
+	while (sigtimedwait(end, NULL, &pause) < 0) {
+		if (getenv("TOOLS_DEAF") || !estate_leave_wanted(es, to))
+			continue;
+		if (!estate_leave(es, &attr))
+			return 1;
+		warnx("%s", estate_errormsg());
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct estate_attr attr = ESTATE_ATTR_INIT;
+	struct estate_view *view;
 	struct estate *es;
 	sigset_t end;
-	int signal;
 
 	if (argc < 5)
 		errx(1, "usage: %s REGISTRY LISTEN NAME NUMBER TABLE...", argv[0]);
@@ -116,8 +136,13 @@ int main(int argc, char **argv)
 		errx(1, "%s", estate_errormsg());
 	for (int i = 5; i < argc; i++)
 		make_table(es, argv[i], strtoull(argv[4], NULL, 10));
+	if (getenv("TOOLS_VIEW") && estate_view_open(es, NULL, &view))
+		errx(1, "%s", estate_errormsg());
 	puts("ready");
 	fflush(stdout);
-	sigwait(&end, &signal);
+	if (wait_for_end(es, &end))
+		return 0;
+	if (getenv("TOOLS_VIEW"))
+		estate_view_close(view);
 	return estate_close(es) != 0;
 }
