@@ -123,6 +123,9 @@ static int wants_us(const struct estate *es, const struct roster_entry *entry)
 	if (shared_load(&header->ripe) != shared_load(&header->attempt))
 		return 0;
 	record = region_adoption(es->region.memory, entry->uuid, entry->epoch);
+	/* Our last life had all of it, and may have forgotten it, which the leaver does not know yet. */
+	if (shared_load(&header->flags) & LAYOUT_FINISHED)
+		return record && state_of(record) == LAYOUT_ADOPTION_DONE;
 	/* One that is done may have finished by now. */
 	return !record || state_of(record) == LAYOUT_ADOPTION_RESUMING ||
 	       state_of(record) == LAYOUT_ADOPTION_DONE ||

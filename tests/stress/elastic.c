@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The elastic invariant: a group grows and shrinks by hand-overs, and its durable
- * instances are killed at random and come back from their pools, while writers
- * write and readers read all the time. Every sum that a reader gets while nobody is
- * dead lies between what had been added when the read began and when it ended.
+ * The elastic invariant: a group grows from one instance to all and shrinks to one again, by
+ * hand-overs, and its durable instances are killed at random, leavers and adopters as well, and
+ * come back from their pools, some only to be adopted; while writers write and readers read all
+ * the time. Every sum that a reader gets while nobody is dead lies between what had been added
+ * when the read began and when it ended; and the last one is exact.
  */
 #include "group.h"
 #include "scratch.h"
@@ -25,6 +26,8 @@
 #define KEYS 50
 #define REGION ((size_t)4 << 20)
 #define PATIENCE_MS 60000
+#define CHURN_MS 15000 /* on a slow machine less happens */
+#define NOTHING UINT64_MAX
 
 enum order {
 	WRITE,
@@ -42,6 +45,7 @@ struct actor {
 	pid_t pid;
 	int order;
 	int state;
+	int adding; /* in the midst of an addition, or about to see that it is to pause */
 	pid_t self; /* as it says */
 	pid_t seen[READERS]; /* as which process a reader last saw it */
 };
@@ -54,12 +58,16 @@ static struct {
 	uint64_t deaths; /* odd while somebody is dead */
 	uint64_t reads[READERS];
 	uint64_t skipped[READERS];
+	int paused; /* nobody is to add */
+	uint64_t question; /* a key, for the first reader to read while all pause; or NOTHING */
+	uint64_t sum; /* its answer */
 	int stop;
 } * shared;
 
 static char *folder;
-static unsigned int seed;
+static unsigned int seed; /* of what comes next */
 static int instances;
+static int kills;
 
 static void nap(unsigned int ms)
 {
@@ -142,6 +150,27 @@ static void leave(struct estate *es)
 			errx(1, "leaving: %s", estate_errormsg());
 }
 
+/* 0: not now. */
+static int begin_addition(struct actor *actor)
+{
+	__atomic_store_n(&actor->adding, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&shared->paused, __ATOMIC_SEQ_CST))
+		return 1;
+	__atomic_store_n(&actor->adding, 0, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static void add(struct actor *actor, struct estate_table *table, uint64_t key)
+{
+	if (!begin_addition(actor))
+		return;
+	__atomic_fetch_add(&shared->begun[key], 1, __ATOMIC_SEQ_CST);
+	if (estate_add(table, &key, 8, &(uint64_t){ 1 }))
+		errx(1, "%d: %s", (int)actor->self, estate_errormsg());
+	__atomic_fetch_add(&shared->made[key], 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&actor->adding, 0, __ATOMIC_SEQ_CST);
+}
+
 static void run_instance(int number)
 {
 	struct actor *actor = &shared->actors[number];
@@ -163,12 +192,10 @@ static void run_instance(int number)
 		while (!seen_by_all(actor))
 			nap(1);
 		while (__atomic_load_n(&actor->order, __ATOMIC_SEQ_CST) == WRITE) {
-			uint64_t key = (uint64_t)rand_r(&random) % KEYS;
-
-			__atomic_fetch_add(&shared->begun[key], 1, __ATOMIC_SEQ_CST);
-			if (estate_add(table, &key, 8, &(uint64_t){ 1 }))
-				errx(1, "%s: %s", name, estate_errormsg());
-			__atomic_fetch_add(&shared->made[key], 1, __ATOMIC_SEQ_CST);
+			/* All are to have their turn on two cores. */
+			for (int n = rand_r(&random) % 64; n; n--)
+				add(actor, table, (uint64_t)rand_r(&random) % KEYS);
+			nap(1);
 		}
 	}
 	leave(es);
@@ -192,6 +219,23 @@ static void report_seen(struct estate *observer, int reader)
 	}
 }
 
+/* Nobody adds, and nobody is dead: what is the sum? */
+static void answer_question(struct estate_view *view, struct estate_table *table)
+{
+	uint64_t key = __atomic_load_n(&shared->question, __ATOMIC_SEQ_CST);
+	struct estate_answer answer = { 0 };
+	uint64_t sum = 0;
+	int error;
+
+	if (key == NOTHING)
+		return;
+	error = estate_get_global(view, table, &key, 8, &sum, 8, &answer);
+	if ((error && error != -ENOENT) || answer.missing)
+		return;
+	shared->sum = sum;
+	__atomic_store_n(&shared->question, NOTHING, __ATOMIC_SEQ_CST);
+}
+
 static void run_reader(int reader)
 {
 	struct estate *observer = group_open(folder, NULL, 0);
@@ -209,6 +253,8 @@ static void run_reader(int reader)
 
 		if (n % 16 == 0)
 			report_seen(observer, reader);
+		if (n % 1024 == 0)
+			nap(1);
 		most = __atomic_load_n(&shared->begun[key], __ATOMIC_SEQ_CST);
 		if (error && error != -ENOENT && error != -EHOSTDOWN)
 			errx(1, "reader: %s", estate_errormsg());
@@ -223,6 +269,8 @@ static void run_reader(int reader)
 			     (unsigned long long)key, (unsigned long long)sum,
 			     (unsigned long long)least, (unsigned long long)most);
 		shared->reads[reader]++;
+		if (!reader)
+			answer_question(view, table);
 	}
 	estate_view_close(view);
 	estate_close(observer);
@@ -284,47 +332,175 @@ static void wait_settled(int number)
 	errx(1, "instance %d: nobody sees it", number);
 }
 
-static void kill_and_restart(int number)
+static uint64_t ask(uint64_t key)
+{
+	__atomic_store_n(&shared->question, key, __ATOMIC_SEQ_CST);
+	for (int ms = 0; ms < PATIENCE_MS; ms++) {
+		if (__atomic_load_n(&shared->question, __ATOMIC_SEQ_CST) == NOTHING)
+			return shared->sum;
+		reap();
+		nap(1);
+	}
+	errx(1, "key %llu: nobody can read it", (unsigned long long)key);
+}
+
+/* An addition that somebody died in was made, or not; which one is known from here on. */
+static void resolve(void)
+{
+	__atomic_store_n(&shared->paused, 1, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < instances; i++) {
+		while (__atomic_load_n(&shared->actors[i].adding, __ATOMIC_SEQ_CST)) {
+			reap();
+			nap(1);
+		}
+	}
+	for (uint64_t key = 0; key < KEYS; key++) {
+		uint64_t least = __atomic_load_n(&shared->made[key], __ATOMIC_SEQ_CST);
+		uint64_t most = __atomic_load_n(&shared->begun[key], __ATOMIC_SEQ_CST);
+		uint64_t sum;
+
+		if (least == most)
+			continue;
+		sum = ask(key);
+		if (sum < least || sum > most)
+			errx(1, "key %llu is %llu, not within %llu and %llu",
+			     (unsigned long long)key, (unsigned long long)sum,
+			     (unsigned long long)least, (unsigned long long)most);
+		/* In this order: a reader takes one before it reads, the other one after it. */
+		__atomic_store_n(&shared->made[key], sum, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&shared->begun[key], sum, __ATOMIC_SEQ_CST);
+	}
+	__atomic_store_n(&shared->paused, 0, __ATOMIC_SEQ_CST);
+}
+
+/* @order: for its next life. */
+static void kill_and_restart(int number, enum order order)
 {
 	struct actor *actor = &shared->actors[number];
 
 	__atomic_fetch_add(&shared->deaths, 1, __ATOMIC_SEQ_CST);
 	kill(actor->pid, SIGKILL);
 	waitpid(actor->pid, NULL, 0);
+	kills++;
+	actor->adding = 0;
+	actor->order = order;
 	/* It may have been gone, or just been going: its pool knows. */
 	start_instance(number);
 	wait_settled(number);
 	__atomic_fetch_add(&shared->deaths, 1, __ATOMIC_SEQ_CST);
+	resolve();
 }
 
-static unsigned int alive(void)
+static int is_writer(int number)
 {
-	unsigned int count = 0;
+	return shared->actors[number].pid && shared->actors[number].order == WRITE;
+}
+
+static int writers(void)
+{
+	int count = 0;
 
 	for (int i = 0; i < instances; i++)
-		count += shared->actors[i].pid && shared->actors[i].order == WRITE;
+		count += is_writer(i);
 	return count;
 }
 
-/* One thing happens to one instance. */
-static void step(unsigned int least, int *kills)
+static void begin(int number)
+{
+	shared->actors[number].order = WRITE;
+	start_instance(number);
+	wait_settled(number);
+}
+
+static void tell_to_leave(int number)
+{
+	__atomic_store_n(&shared->actors[number].order, LEAVE, __ATOMIC_SEQ_CST);
+}
+
+/* Whoever dies: one that leaves, and whoever takes it over, as well. */
+static void kill_somebody(void)
 {
 	int number = rand_r(&seed) % instances;
-	struct actor *actor = &shared->actors[number];
+	const struct actor *actor = &shared->actors[number];
+	enum order order = actor->order;
 
-	if (!actor->pid) {
-		actor->order = WRITE;
-		start_instance(number);
-		wait_settled(number);
-	} else if (rand_r(&seed) % 2) {
-		/* A leaver may be killed as well, and whoever takes it over. */
-		if (actor->order == LEAVE)
-			return;
-		kill_and_restart(number);
-		++*kills;
-	} else if (actor->order == WRITE && alive() > least) {
-		__atomic_store_n(&actor->order, LEAVE, __ATOMIC_SEQ_CST);
+	if (!actor->pid)
+		return;
+	/* Some come back only to be adopted. */
+	if (writers() > 1 && rand_r(&seed) % 4 == 0)
+		order = LEAVE;
+	kill_and_restart(number, order);
+}
+
+/* One thing happens to one instance. */
+static void step(void)
+{
+	int number = rand_r(&seed) % instances;
+
+	if (!shared->actors[number].pid)
+		begin(number);
+	else if (rand_r(&seed) % 2)
+		kill_somebody();
+	else if (is_writer(number) && writers() > 1)
+		tell_to_leave(number);
+	reap();
+	nap((unsigned int)rand_r(&seed) % 20);
+}
+
+/* Until all are there at once; those who are leaving are gone first. */
+static void grow(void)
+{
+	for (int ms = 0; writers() < instances; ms++) {
+		reap();
+		for (int i = 0; i < instances; i++) {
+			if (shared->actors[i].pid)
+				continue;
+			begin(i);
+			if (rand_r(&seed) % 4 == 0)
+				kill_somebody();
+		}
+		if (ms == PATIENCE_MS)
+			errx(1, "%d of %d instances are there", writers(), instances);
+		nap(1);
 	}
+}
+
+static int processes(void)
+{
+	int count = 0;
+
+	for (int i = 0; i < instances; i++)
+		count += shared->actors[i].pid != 0;
+	return count;
+}
+
+/* To one, who is not told to leave. */
+static void shrink(void)
+{
+	while (writers() > 1) {
+		int number = rand_r(&seed) % instances;
+
+		if (is_writer(number))
+			tell_to_leave(number);
+		if (rand_r(&seed) % 4 == 0)
+			kill_somebody();
+		reap();
+		nap((unsigned int)rand_r(&seed) % 20);
+	}
+	for (int ms = 0; processes() > 1; ms++) {
+		reap();
+		if (ms == PATIENCE_MS)
+			errx(1, "%d instances do not leave", processes() - 1);
+		nap(1);
+	}
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static uint64_t sum_all(struct estate *es, uint64_t *least, uint64_t *most)
@@ -348,59 +524,42 @@ static uint64_t sum_all(struct estate *es, uint64_t *least, uint64_t *most)
 int main(void)
 {
 	const char *rounds = getenv("ESTATE_TEST_ROUNDS");
-	int steps = rounds ? atoi(rounds) : 150;
+	int steps = rounds ? atoi(rounds) : 100;
+	unsigned int first;
 	pid_t readers[READERS];
 	struct estate *last;
+	uint64_t until;
 	uint64_t least;
 	uint64_t most;
 	uint64_t sum;
-	int kills = 0;
 
-	instances = getenv("ESTATE_TEST_INSTANCES") ? atoi(getenv("ESTATE_TEST_INSTANCES")) : 8;
+	instances = INSTANCES_MAX;
+	if (getenv("ESTATE_TEST_INSTANCES"))
+		instances = atoi(getenv("ESTATE_TEST_INSTANCES"));
 	if (instances < 2 || instances > INSTANCES_MAX)
 		errx(2, "2 to %d instances", INSTANCES_MAX);
 	folder = scratch_make();
 	seed = getenv("ESTATE_TEST_SEED") ? (unsigned int)atoi(getenv("ESTATE_TEST_SEED"))
 					  : (unsigned int)time(NULL);
-	printf("ESTATE_TEST_SEED=%u\n", seed);
+	first = seed;
+	printf("ESTATE_TEST_SEED=%u\n", first);
 	fflush(stdout);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
+	shared->question = NOTHING;
 	for (int r = 0; r < READERS; r++)
 		readers[r] = start(run_reader, r);
-	start_instance(0);
-	wait_settled(0);
-	for (int s = 0; s < steps; s++) {
-		step(1, &kills);
-		reap();
-		nap((unsigned int)rand_r(&seed) % 20);
-	}
-	/* All but one leave. */
-	for (int i = 0, stay = -1; i < instances; i++) {
-		if (!shared->actors[i].pid || shared->actors[i].order == LEAVE)
-			continue;
-		if (stay < 0)
-			stay = i;
-		else
-			__atomic_store_n(&shared->actors[i].order, LEAVE, __ATOMIC_SEQ_CST);
-	}
-	for (int ms = 0;; ms++) {
-		unsigned int left = 0;
-
-		reap();
-		for (int i = 0; i < instances; i++)
-			left += shared->actors[i].pid != 0;
-		if (left == 1)
-			break;
-		if (ms == PATIENCE_MS)
-			errx(1, "%u instances do not leave", left - 1);
-		nap(1);
-	}
+	grow();
+	until = now_ms() + CHURN_MS;
+	for (int s = 0; s < steps && now_ms() < until; s++)
+		step();
+	grow();
+	shrink();
 	/* This process adopts the last one, and has it all. */
 	last = group_open(folder, "last", REGION);
 	open_table(last, ESTATE_DURABILITY_NONE);
 	for (int i = 0; i < instances; i++)
-		__atomic_store_n(&shared->actors[i].order, LEAVE, __ATOMIC_SEQ_CST);
+		tell_to_leave(i);
 	for (int i = 0; i < instances; i++)
 		if (shared->actors[i].pid)
 			waitpid(shared->actors[i].pid, NULL, 0);
@@ -413,11 +572,12 @@ int main(void)
 			errx(1, "a reader failed");
 	}
 	sum = sum_all(last, &least, &most);
-	if (sum < least || sum > most)
-		errx(1, "in the end: %llu, not within %llu and %llu", (unsigned long long)sum,
+	if (sum != least || sum != most)
+		errx(1, "in the end: %llu, and %llu to %llu were added", (unsigned long long)sum,
 		     (unsigned long long)least, (unsigned long long)most);
-	printf("%d kills; %llu additions, %llu of them in doubt; %llu reads, %llu skipped\n", kills,
-	       (unsigned long long)sum, (unsigned long long)(most - least),
+	printf("seed %u: %d instances, %d kills, %llu additions, %llu reads checked, %llu "
+	       "skipped\n",
+	       first, instances, kills, (unsigned long long)sum,
 	       (unsigned long long)(shared->reads[0] + shared->reads[1]),
 	       (unsigned long long)(shared->skipped[0] + shared->skipped[1]));
 	if (!shared->reads[0] || !shared->reads[1])

@@ -257,6 +257,43 @@ static void test_refused(void **state)
 	assert_ok(estate_close(observer));
 }
 
+/*
+ * A leaver that has finished is in its adopter's pool already: one that comes back from there, and
+ * has forgotten it since, does not take it over again.
+ */
+static void test_finished(void **state)
+{
+	static const char *const names[] = { "three", "four", "five", "six" };
+	struct estate *one = group_open(*state, "one", REGION);
+	struct estate *two = group_open(*state, "two", REGION);
+	struct layout_header *header = region_header(&one->region);
+	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
+	struct estate *others[4];
+	uint64_t value;
+
+	add_all(sums(one, "t"), 0, 10, 1000);
+	for (int i = 0; i < 4; i++) {
+		others[i] = group_open(*state, names[i], REGION);
+		add_all(sums(others[i], "t"), 0, 10, 0);
+	}
+	group_wait(two, 6);
+	for (int i = 0; i < 4; i++)
+		group_wait(others[i], 6);
+	shared_copy_to(header->adopter, two->identity.uuid, sizeof(header->adopter));
+	__atomic_or_fetch(&header->flags, LAYOUT_FINISHED, __ATOMIC_SEQ_CST);
+	shared_store(&header->attempt, 1);
+	shared_store(&header->ripe, 1);
+	__atomic_store_n(&header->state, LAYOUT_SEALED, __ATOMIC_SEQ_CST);
+	/* It is looked at when these are. */
+	leave.to = "two";
+	for (int i = 0; i < 4; i++)
+		assert_ok(estate_leave(others[i], &leave));
+	assert_ok(estate_get(sums(two, "t"), &(uint64_t){ 5 }, 8, &value, 8, NULL));
+	assert_int_equal(value, 4 * 5);
+	assert_ok(estate_close(one));
+	assert_ok(estate_close(two));
+}
+
 /* Readers and a writer beside hand-overs: every sum lies between what was and what is. */
 struct race {
 	char *folder;
@@ -350,6 +387,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_miscounted), test(test_sums),	   test(test_rules),
 		test(test_custom),     test(test_refused), test(test_beside_readers),
+		test(test_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
