@@ -176,9 +176,16 @@ static void make_adopter(struct adoption *adoption, uint64_t seed)
 	memcpy(adoption->start, adoption->memory->bytes, POOL);
 }
 
-/* As an adopter has it for one that asks for the first time. */
-static void begin(const struct adoption *adoption, struct layout_adoption *record)
+/* The leaver asks for the first time, and has waited long enough; and what an adopter has of it then. */
+static void begin(const struct adoption *adoption, const struct estate *es,
+		  struct layout_adoption *record)
 {
+	struct layout_header *header = region_header(&adoption->leaver->region);
+
+	memcpy(header->adopter, es->identity.uuid, sizeof(header->adopter));
+	header->attempt = 1;
+	header->ripe = 1;
+	header->state = LAYOUT_SEALED;
 	memcpy(record->leaver, adoption->entry.uuid, sizeof(record->leaver));
 	record->epoch = adoption->entry.epoch;
 	record->attempt = 1;
@@ -193,7 +200,7 @@ static void run(const struct adoption *adoption, struct estate *es, struct takeo
 	};
 
 	if (!record->epoch)
-		begin(adoption, record);
+		begin(adoption, es, record);
 	if (record->state != LAYOUT_ADOPTION_DONE)
 		takeover_run(&takeover);
 }
