@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define OPERATIONS 1200000 /* about so many images come of all */
+#define OPERATIONS 660000 /* about so many images come of all */
 
 #define POOL ((size_t)LAYOUT_TABLES + 8 * LAYOUT_PAGE)
 
