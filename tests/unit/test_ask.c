@@ -49,7 +49,7 @@ static void count_progress(unsigned int waited_ms, int handing_over, void *arg)
 
 	(void)waited_ms;
 	(void)handing_over;
-	asker->shown++;
+	__atomic_add_fetch(&asker->shown, 1, __ATOMIC_RELAXED);
 }
 
 static void *ask(void *arg)
