@@ -3,15 +3,17 @@
 
 #include "write.h"
 
-/* Find and lock @key; 0, with nothing locked, if it is not as in the common case. */
-ENTRY_INLINE int lock_whole(struct estate_table *table, const struct entry_key *key,
+/* Make @key ready, find and lock it; 0, with nothing locked, if it is not as in the common case. */
+ENTRY_INLINE int lock_whole(struct estate_table *table, const void *bytes, struct entry_key *key,
 			    struct whole_target *target, uint32_t key_words, uint32_t value_words,
 			    int alone)
 {
-	uint64_t home = geometry_home(&table->geometry, key->hash);
 	const uint64_t *words;
 	unsigned char *copies;
+	uint64_t home;
 
+	entry_key_init(key, &table->geometry, table->salt, bytes, key_words * 8, key_words);
+	home = geometry_home(&table->geometry, key->hash);
 	if (unlikely(!whole_find(table, key->hash, home, &target->slot)))
 		return 0;
 	copies = (unsigned char *)whole_copy(table, target->slot, 0, key_words, value_words);
@@ -48,8 +50,7 @@ ENTRY_INLINE int put(struct estate_table *table, const void *key, const void *va
 	struct whole_target target;
 	struct entry_key ready;
 
-	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
-	if (unlikely(!lock_whole(table, &ready, &target, key_words, value_words, alone)))
+	if (unlikely(!lock_whole(table, key, &ready, &target, key_words, value_words, alone)))
 		return 1;
 	memcpy(words, value, value_words * 8);
 	shared_store_few(entry_words(target.to) + key_words, words, value_words);
@@ -82,8 +83,7 @@ ENTRY_INLINE int add(struct estate_table *table, const void *key, const void *de
 	struct whole_target target;
 	struct entry_key ready;
 
-	entry_key_init(&ready, &table->geometry, table->salt, key, key_words * 8, key_words);
-	if (unlikely(!lock_whole(table, &ready, &target, key_words, value_words, alone)))
+	if (unlikely(!lock_whole(table, key, &ready, &target, key_words, value_words, alone)))
 		return 1;
 	whole_add(words, &target, deltas, key_words, value_words);
 	whole_publish(table, ready.crc, &target, words, key_words, value_words, alone);
