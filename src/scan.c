@@ -383,7 +383,7 @@ static int collect_far_carefully(struct scan *scan, uint64_t home)
 static int is_leased(struct scan *scan)
 {
 	const struct lineup *lineup = scan->request->lineup;
-	uint64_t now = clock_monotonic_us();
+	uint64_t now = pace_us(&scan->view->pace);
 
 	if (now >= scan->lease_us || handover_in_sight(lineup))
 		return 0;
@@ -445,7 +445,7 @@ static int walk(struct scan *scan)
 		int result;
 
 		if (home && request->query.deadline_us != UINT64_MAX &&
-		    clock_monotonic_us() >= request->query.deadline_us)
+		    pace_us(&scan->view->pace) >= request->query.deadline_us)
 			return error_set(
 				-ETIMEDOUT,
 				"table %s: the scan's deadline passed at bucket %llu of %llu",
