@@ -25,21 +25,21 @@ int pmem_pool_check(const char *path, estate_pool_visit_fn *visit, void *arg,
 		    struct estate_pool_info *info)
 {
 	struct survey *survey = malloc(sizeof(*survey));
-	struct persist persist;
+	struct medium medium;
 	int error;
 
 	if (!survey)
 		return error_set(-ENOMEM, "pool %s: no memory", path);
-	error = persist_open_to_read(&persist, path);
+	error = medium_open_to_read(&medium, path);
 	if (error) {
 		free(survey);
 		return error;
 	}
-	error = survey_begin(survey, persist.memory, persist.size, path, 0);
-	survey->info.real = persist.real;
+	error = survey_begin(survey, medium.memory, medium.size, path, 0);
+	survey->info.real = medium.real;
 	if (!error)
 		error = survey_tables(survey, visit, arg);
-	persist_close(&persist);
+	medium_close(&medium);
 	if (!error && info)
 		*info = survey->info;
 	free(survey);

@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-int image_clear(struct persist *persist, uint64_t offset, uint64_t length)
+int image_clear(struct medium *medium, uint64_t offset, uint64_t length)
 {
 	static const unsigned char zeros[LAYOUT_PAGE];
-	struct persist_batch batch = persist_begin(persist);
+	struct persist_batch batch = persist_begin(medium);
 
 	for (uint64_t done = 0; done < length; done += LAYOUT_PAGE) {
-		unsigned char *page = persist->memory + offset + done;
+		unsigned char *page = medium->memory + offset + done;
 
 		if (memcmp(page, zeros, LAYOUT_PAGE))
 			persist_zero(&batch, page, LAYOUT_PAGE);
@@ -17,11 +17,11 @@ int image_clear(struct persist *persist, uint64_t offset, uint64_t length)
 	return persist_drain(&batch);
 }
 
-int image_describe(struct persist *persist, unsigned int number, const struct region_table *table)
+int image_describe(struct medium *medium, unsigned int number, const struct region_table *table)
 {
-	struct persist_batch batch = persist_begin(persist);
+	struct persist_batch batch = persist_begin(medium);
 	unsigned char *place =
-		persist->memory + LAYOUT_DIRECTORY + number * sizeof(struct layout_table);
+		medium->memory + LAYOUT_DIRECTORY + number * sizeof(struct layout_table);
 	struct layout_table raw;
 	int error;
 
@@ -34,29 +34,29 @@ int image_describe(struct persist *persist, unsigned int number, const struct re
 	return persist_drain(&batch);
 }
 
-int image_write_life(struct persist *persist, unsigned int copy, struct format_life *life)
+int image_write_life(struct medium *medium, unsigned int copy, struct format_life *life)
 {
-	struct persist_batch batch = persist_begin(persist);
+	struct persist_batch batch = persist_begin(medium);
 
 	format_seal_life(life);
-	persist_copy(&batch, persist->memory + FORMAT_LIFE + (size_t)copy * FORMAT_LIFE_STRIDE,
-		     life, sizeof(*life));
+	persist_copy(&batch, medium->memory + FORMAT_LIFE + (size_t)copy * FORMAT_LIFE_STRIDE, life,
+		     sizeof(*life));
 	return persist_drain(&batch);
 }
 
-int image_write_header(struct persist *persist, struct format_header *header)
+int image_write_header(struct medium *medium, struct format_header *header)
 {
-	struct persist_batch batch = persist_begin(persist);
+	struct persist_batch batch = persist_begin(medium);
 	int error;
 
 	header->magic = FORMAT_MAGIC;
 	format_seal(header);
-	persist_copy(&batch, persist->memory + sizeof(header->magic),
+	persist_copy(&batch, medium->memory + sizeof(header->magic),
 		     (unsigned char *)header + sizeof(header->magic),
 		     sizeof(*header) - sizeof(header->magic));
 	error = persist_drain(&batch);
 	if (error)
 		return error;
-	persist_copy(&batch, persist->memory, &header->magic, sizeof(header->magic));
+	persist_copy(&batch, medium->memory, &header->magic, sizeof(header->magic));
 	return persist_drain(&batch);
 }

@@ -10,15 +10,15 @@
  * Make zeros of what is there: it may be of a table that was never finished, or of
  * whoever had the device before. @offset is a multiple of LAYOUT_PAGE, and so is @length.
  */
-int image_clear(struct persist *persist, uint64_t offset, uint64_t length);
+int image_clear(struct medium *medium, uint64_t offset, uint64_t length);
 
 /* Describe table @number, whose place is cleared: all but the first word of its name, and then that. */
-int image_describe(struct persist *persist, unsigned int number, const struct region_table *table);
+int image_describe(struct medium *medium, unsigned int number, const struct region_table *table);
 
 /* Seal @life and write it as copy @copy. */
-int image_write_life(struct persist *persist, unsigned int copy, struct format_life *life);
+int image_write_life(struct medium *medium, unsigned int copy, struct format_life *life);
 
 /* Seal @header and write it; the magic, which makes a pool of it, last. */
-int image_write_header(struct persist *persist, struct format_header *header);
+int image_write_header(struct medium *medium, struct format_header *header);
 
 #endif

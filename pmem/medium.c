@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* By libpmem (pmem_flush(3), pmem_memmove_persist(3)). */
-#include "persist.h"
+#include "medium.h"
 
 #include "error.h"
 
@@ -45,15 +45,15 @@ static int enlarge(int fd, const char *path, size_t size)
 	return 0;
 }
 
-static int map(struct persist *persist, const char *path)
+static int map(struct medium *medium, const char *path)
 {
-	persist->memory = pmem_map_file(path, 0, 0, 0, &persist->size, &persist->real);
-	if (persist->memory)
+	medium->memory = pmem_map_file(path, 0, 0, 0, &medium->size, &medium->real);
+	if (medium->memory)
 		return 0;
 	return error_set(-errno, "pool %s: pmem_map_file: %m %s", path, pmem_errormsg());
 }
 
-int persist_open(struct persist *persist, const char *path, size_t size)
+int medium_open(struct medium *medium, const char *path, size_t size)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int error;
@@ -64,12 +64,12 @@ int persist_open(struct persist *persist, const char *path, size_t size)
 	if (!error)
 		error = enlarge(fd, path, size);
 	if (!error)
-		error = map(persist, path);
+		error = map(medium, path);
 	if (error) {
 		close(fd);
 		return error;
 	}
-	persist->fd = fd;
+	medium->fd = fd;
 	return 0;
 }
 
@@ -87,7 +87,7 @@ static int check_kind(int fd, const char *path)
 	return 0;
 }
 
-int persist_open_to_read(struct persist *persist, const char *path)
+int medium_open_to_read(struct medium *medium, const char *path)
 {
 	/* Of a FIFO, not to wait for who writes it. */
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -100,21 +100,21 @@ int persist_open_to_read(struct persist *persist, const char *path)
 		error = lock(fd, LOCK_SH, path);
 	/* pmem_map_file() asks for leave to write, and maps DAX devices as they want it. */
 	if (!error)
-		error = map(persist, path);
+		error = map(medium, path);
 	if (error) {
 		close(fd);
 		return error;
 	}
-	persist->fd = fd;
+	medium->fd = fd;
 	/* Nothing is written from here on, not by a mistake either. */
-	mprotect(persist->memory, persist->size, PROT_READ);
+	mprotect(medium->memory, medium->size, PROT_READ);
 	return 0;
 }
 
-void persist_close(struct persist *persist)
+void medium_close(struct medium *medium)
 {
-	pmem_unmap(persist->memory, persist->size);
-	close(persist->fd);
+	pmem_unmap(medium->memory, medium->size);
+	close(medium->fd);
 }
 
 static void stored(struct persist_batch *batch, unsigned char *to, size_t length)
@@ -125,9 +125,9 @@ static void stored(struct persist_batch *batch, unsigned char *to, size_t length
 		batch->high = to + length;
 }
 
-void persist_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
+void medium_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
 {
-	if (batch->persist->real) {
+	if (batch->medium->real) {
 		pmem_memcpy(to, from, length, PMEM_F_MEM_NODRAIN);
 		return;
 	}
@@ -135,9 +135,9 @@ void persist_copy(struct persist_batch *batch, void *to, const void *from, size_
 	stored(batch, to, length);
 }
 
-void persist_zero(struct persist_batch *batch, void *to, size_t length)
+void medium_zero(struct persist_batch *batch, void *to, size_t length)
 {
-	if (batch->persist->real) {
+	if (batch->medium->real) {
 		pmem_memset(to, 0, length, PMEM_F_MEM_NODRAIN);
 		return;
 	}
@@ -145,17 +145,17 @@ void persist_zero(struct persist_batch *batch, void *to, size_t length)
 	stored(batch, to, length);
 }
 
-int persist_drain(struct persist_batch *batch)
+int medium_drain(struct persist_batch *batch)
 {
 	int error = 0;
 
-	if (batch->persist->real) {
+	if (batch->medium->real) {
 		pmem_drain();
 		return 0;
 	}
 	/* Of what lies between, the kernel writes only the pages that were changed. */
 	if (batch->low && pmem_msync(batch->low, (size_t)(batch->high - batch->low)))
 		error = error_set(-errno, "writing the pool: msync: %m");
-	*batch = persist_begin(batch->persist);
+	batch->low = batch->high = NULL;
 	return error ? -EIO : 0;
 }

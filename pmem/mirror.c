@@ -16,14 +16,12 @@
 /* Passes, with the CPU given up in between, until an entry that would not verify is damaged. */
 #define PASSES 100000
 
-int mirror_init(struct mirror *mirror, struct estate_table *table, struct persist *persist,
-		unsigned char *buckets, int *failed)
+int mirror_init(struct mirror *mirror, struct estate_table *table, struct medium *medium,
+		unsigned char *buckets)
 {
 	const struct geometry *geometry = &table->geometry;
 
-	*mirror = (struct mirror){
-		.table = table, .persist = persist, .failed = failed, .buckets = buckets
-	};
+	*mirror = (struct mirror){ .table = table, .medium = medium, .buckets = buckets };
 	pthread_mutex_init(&mirror->flushing, NULL);
 	mirror->current = calloc(geometry->slots, 1);
 	if (!mirror->current)
@@ -53,35 +51,12 @@ void mirror_destroy(struct mirror *mirror)
 	pthread_mutex_destroy(&mirror->flushing);
 }
 
-static int refuse_failed(const struct mirror *mirror)
-{
-	return error_set(-EIO,
-			 "table %s: the pool could not be written before: nothing is persistent "
-			 "that came since",
-			 mirror->table->name);
-}
-
 static int refuse_damaged(const struct mirror *mirror)
 {
 	return error_set(-EIO,
 			 "table %s: an entry of this instance's own region is damaged and was not "
 			 "persisted: something wrote over it",
 			 mirror->table->name);
-}
-
-/* A drain that failed is the last: what is there stays as it is. */
-static int drain(struct mirror *mirror, struct persist_batch *batch)
-{
-	int error = persist_drain(batch);
-
-	if (error)
-		__atomic_store_n(mirror->failed, 1, __ATOMIC_RELEASE);
-	return error;
-}
-
-static int has_failed(const struct mirror *mirror)
-{
-	return __atomic_load_n(mirror->failed, __ATOMIC_ACQUIRE);
 }
 
 static size_t copy_bytes(const struct mirror *mirror, const struct layout_copy *copy)
@@ -126,7 +101,7 @@ static void move_to_block(const struct mirror *mirror, uint32_t slot, struct lay
  */
 static int write_large(struct mirror *mirror, uint32_t slot, const struct layout_copy *copy)
 {
-	struct persist_batch batch = persist_begin(mirror->persist);
+	struct persist_batch batch = persist_begin(mirror->medium);
 	uint32_t old = mirror->block[slot];
 	uint32_t block = NO_BLOCK;
 	uint64_t words[SLOT_WORDS_MAX];
@@ -141,12 +116,12 @@ static int write_large(struct mirror *mirror, uint32_t slot, const struct layout
 
 		block = extent_take(&mirror->blocks);
 		persist_copy(&batch, extent_block(&mirror->blocks, block), value, extent->length);
-		error = drain(mirror, &batch);
+		error = persist_drain(&batch);
 		move_to_block(mirror, slot, moved, block);
 	}
 	if (!error) {
 		put_copy(mirror, &batch, slot, moved);
-		error = drain(mirror, &batch);
+		error = persist_drain(&batch);
 	}
 	if (error) {
 		if (block != NO_BLOCK)
@@ -162,15 +137,13 @@ static int write_large(struct mirror *mirror, uint32_t slot, const struct layout
 
 int mirror_write(struct mirror *mirror, uint32_t slot, const struct layout_copy *copy)
 {
-	struct persist_batch batch = persist_begin(mirror->persist);
+	struct persist_batch batch = persist_begin(mirror->medium);
 	int error;
 
-	if (unlikely(has_failed(mirror)))
-		return refuse_failed(mirror);
 	if (mirror->table->geometry.blocks)
 		return write_large(mirror, slot, copy);
 	put_copy(mirror, &batch, slot, copy);
-	error = drain(mirror, &batch);
+	error = persist_drain(&batch);
 	if (!error)
 		mirror->current[slot] ^= 1;
 	return error;
@@ -181,13 +154,11 @@ static int persist(struct estate_table *table, unsigned int count, const uint32_
 		   const struct layout_copy *const *copies)
 {
 	struct mirror *mirror = table->mirror;
-	struct persist_batch batch = persist_begin(mirror->persist);
+	struct persist_batch batch = persist_begin(mirror->medium);
 	int error = 0;
 
 	if (count == 1)
 		return mirror_write(mirror, slots[0], copies[0]);
-	if (has_failed(mirror))
-		return refuse_failed(mirror);
 	if (table->geometry.blocks) {
 		for (unsigned int i = 0; i < count && !error; i++)
 			error = mirror_write(mirror, slots[i], copies[i]);
@@ -195,7 +166,7 @@ static int persist(struct estate_table *table, unsigned int count, const uint32_
 	}
 	for (unsigned int i = 0; i < count; i++)
 		put_copy(mirror, &batch, slots[i], copies[i]);
-	error = drain(mirror, &batch);
+	error = persist_drain(&batch);
 	for (unsigned int i = 0; i < count && !error; i++)
 		mirror->current[slots[i]] ^= 1;
 	return error;
@@ -278,7 +249,7 @@ static int take_entry(struct round *round)
 	int error = 0;
 
 	if (mirror->entries >= mirror->table->geometry.capacity && round->deleted) {
-		error = drain(mirror, &round->batch);
+		error = persist_drain(&round->batch);
 		if (error)
 			return error;
 		count_deleted(round);
@@ -294,7 +265,7 @@ static int take_block(struct round *round, uint32_t *block)
 
 	if (extent_try_take(&mirror->blocks, block))
 		return 0;
-	error = drain(mirror, &round->batch);
+	error = persist_drain(&round->batch);
 	if (error)
 		return error;
 	while (mirror->left_count)
@@ -308,7 +279,7 @@ static int leave_block(struct round *round, uint32_t block)
 	int error = 0;
 
 	if (mirror->left_count == MIRROR_LEFT_MAX) {
-		error = drain(mirror, &round->batch);
+		error = persist_drain(&round->batch);
 		while (!error && mirror->left_count)
 			extent_free(&mirror->blocks, mirror->left[--mirror->left_count]);
 	}
@@ -334,7 +305,7 @@ static int put_large(struct round *round, uint32_t slot, struct layout_copy *cop
 		return error;
 	persist_copy(&round->batch, extent_block(&mirror->blocks, block), mirror->value,
 		     extent.length);
-	error = drain(mirror, &round->batch);
+	error = persist_drain(&round->batch);
 	if (error)
 		return error;
 	move_to_block(mirror, slot, copy, block);
@@ -409,7 +380,7 @@ static int pass(struct round *round)
 			round->again = 1;
 		}
 	}
-	error = drain(mirror, &round->batch);
+	error = persist_drain(&round->batch);
 	if (!error)
 		count_deleted(round);
 	while (!error && mirror->left_count)
@@ -420,18 +391,16 @@ static int pass(struct round *round)
 int mirror_flush_slot(struct mirror *mirror, uint32_t slot)
 {
 	struct round round = { .mirror = mirror,
-			       .batch = persist_begin(mirror->persist),
+			       .batch = persist_begin(mirror->medium),
 			       .sought = ALL };
 	unsigned int tries = 0;
 	int error;
 
-	if (has_failed(mirror))
-		return refuse_failed(mirror);
 	pthread_mutex_lock(&mirror->flushing);
 	while ((error = flush_slot(&round, slot)) == -EAGAIN && ++tries < PASSES)
 		sched_yield();
 	if (!error)
-		error = drain(mirror, &round.batch);
+		error = persist_drain(&round.batch);
 	while (!error && mirror->left_count)
 		extent_free(&mirror->blocks, mirror->left[--mirror->left_count]);
 	pthread_mutex_unlock(&mirror->flushing);
@@ -440,14 +409,12 @@ int mirror_flush_slot(struct mirror *mirror, uint32_t slot)
 
 int mirror_flush(struct mirror *mirror)
 {
-	struct round round = { .mirror = mirror, .batch = persist_begin(mirror->persist) };
+	struct round round = { .mirror = mirror, .batch = persist_begin(mirror->medium) };
 	unsigned int passes = 0;
-	int error = 0;
+	int error = persist_check(mirror->medium);
 
-	if (has_failed(mirror))
-		return refuse_failed(mirror);
-	if (!mirror->table->dirty)
-		return 0;
+	if (error || !mirror->table->dirty)
+		return error;
 	pthread_mutex_lock(&mirror->flushing);
 	do {
 		if (passes++)

@@ -21,8 +21,7 @@
 
 struct mirror {
 	struct estate_table *table;
-	struct persist *persist;
-	int *failed; /* the pool's: nothing is written any more */
+	struct medium *medium;
 	unsigned char *buckets;
 	uint8_t *current; /* one per slot: which of the pool's two copies is the newer one */
 
@@ -39,8 +38,8 @@ struct mirror {
 };
 
 /* Of a table of the pool at @buckets; every slot is free. 0 or -ENOMEM with a sentence. */
-int mirror_init(struct mirror *mirror, struct estate_table *table, struct persist *persist,
-		unsigned char *buckets, int *failed);
+int mirror_init(struct mirror *mirror, struct estate_table *table, struct medium *medium,
+		unsigned char *buckets);
 void mirror_destroy(struct mirror *mirror);
 
 /* Tie it to its table: from now on what is written there comes here. 0 or -ENOMEM. */

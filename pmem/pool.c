@@ -16,7 +16,7 @@
 
 struct pmem_pool {
 	struct pool base;
-	struct persist persist;
+	struct medium medium;
 	char *path;
 	char group[ESTATE_NAME_MAX];
 	char name[ESTATE_NAME_MAX];
@@ -26,7 +26,6 @@ struct pmem_pool {
 	unsigned int adoption_copy;
 	unsigned int tables;
 	uint64_t used; /* up to where tables are */
-	int failed;
 
 	pthread_mutex_t lock; /* over what follows, and growing */
 	pthread_cond_t changed;
@@ -45,7 +44,7 @@ static int next_table(const struct pool *base, unsigned int *index, struct regio
 	/* What is in the directory's place before begin() is nothing that is of this pool. */
 	if (base->fresh)
 		return -ENOENT;
-	error = format_table(pool->persist.memory, pool->persist.size, *index, pool->path, table);
+	error = format_table(pool->medium.memory, pool->medium.size, *index, pool->path, table);
 	if (!error)
 		++*index;
 	return error;
@@ -160,8 +159,7 @@ static int make_mirror(struct pmem_pool *pool, struct estate_table *table, uint6
 
 	if (!mirror)
 		return error_set(-ENOMEM, "table %s: no memory to keep it in a pool", table->name);
-	error = mirror_init(mirror, table, &pool->persist, pool->persist.memory + offset,
-			    &pool->failed);
+	error = mirror_init(mirror, table, &pool->medium, pool->medium.memory + offset);
 	if (error)
 		free(mirror);
 	else
@@ -181,8 +179,7 @@ static int recover(struct pool *base, unsigned int index, struct estate_table *t
 	struct pmem_pool *pool = (struct pmem_pool *)base;
 	struct region_table found;
 	struct mirror *mirror;
-	int error =
-		format_table(pool->persist.memory, pool->persist.size, index, pool->path, &found);
+	int error = format_table(pool->medium.memory, pool->medium.size, index, pool->path, &found);
 
 	if (!error)
 		error = make_mirror(pool, table, found.offset, &mirror);
@@ -210,19 +207,19 @@ static int add_table(struct pool *base, struct estate_table *table)
 	if (pool->tables == ESTATE_TABLES_MAX)
 		return error_set(-ENOSPC, "pool %s: it has %d tables already, no more fit",
 				 pool->path, ESTATE_TABLES_MAX);
-	if (table->geometry.length > pool->persist.size - pool->used)
+	if (table->geometry.length > pool->medium.size - pool->used)
 		return error_set(
 			-ENOSPC,
 			"table %s takes %llu bytes, the pool %s has %llu left of %zu: make "
 			"it anew with pool_size at least %llu (\"estate pool recover\" "
 			"keeps what is in it)",
 			table->name, (unsigned long long)table->geometry.length, pool->path,
-			(unsigned long long)(pool->persist.size - pool->used), pool->persist.size,
+			(unsigned long long)(pool->medium.size - pool->used), pool->medium.size,
 			(unsigned long long)(pool->used + table->geometry.length));
 	strcpy(place.name, table->name);
-	error = image_clear(&pool->persist, place.offset, table->geometry.length);
+	error = image_clear(&pool->medium, place.offset, table->geometry.length);
 	if (!error)
-		error = image_describe(&pool->persist, pool->tables, &place);
+		error = image_describe(&pool->medium, pool->tables, &place);
 	if (error)
 		return error;
 	/* It is in the pool from here on, used or not. */
@@ -248,7 +245,7 @@ static int write_life(struct pmem_pool *pool, enum format_state state)
 
 	memcpy(life.adopter, pool->base.adopter, sizeof(life.adopter));
 	life.adopter_pool = (uint32_t)pool->base.adopter_pool;
-	error = image_write_life(&pool->persist, copy, &life);
+	error = image_write_life(&pool->medium, copy, &life);
 	if (error)
 		return error;
 	pool->life = life;
@@ -258,12 +255,12 @@ static int write_life(struct pmem_pool *pool, enum format_state state)
 
 static int write_header(struct pmem_pool *pool)
 {
-	struct format_header header = { .size = pool->persist.size };
+	struct format_header header = { .size = pool->medium.size };
 
 	memcpy(header.uuid, pool->base.uuid, sizeof(header.uuid));
 	memcpy(header.group, pool->group, sizeof(header.group));
 	memcpy(header.name, pool->name, sizeof(header.name));
-	return image_write_header(&pool->persist, &header);
+	return image_write_header(&pool->medium, &header);
 }
 
 static int flush_slot(struct estate_table *table, uint32_t slot)
@@ -274,7 +271,7 @@ static int flush_slot(struct estate_table *table, uint32_t slot)
 static int adopting(struct pool *base, const struct pool_adoption *adoption)
 {
 	struct pmem_pool *pool = (struct pmem_pool *)base;
-	struct persist_batch batch = persist_begin(&pool->persist);
+	struct persist_batch batch = persist_begin(&pool->medium);
 	struct format_adoption next = { .sequence = pool->adoption.sequence + 1,
 					.adoption = *adoption };
 	unsigned int copy = !pool->adoption_copy;
@@ -282,7 +279,7 @@ static int adopting(struct pool *base, const struct pool_adoption *adoption)
 
 	format_seal_adoption(&next);
 	persist_copy(&batch,
-		     pool->persist.memory + FORMAT_ADOPTION + (size_t)copy * FORMAT_ADOPTION_STRIDE,
+		     pool->medium.memory + FORMAT_ADOPTION + (size_t)copy * FORMAT_ADOPTION_STRIDE,
 		     &next, sizeof(next));
 	error = persist_drain(&batch);
 	if (error)
@@ -321,14 +318,14 @@ static int handed_over(struct pool *base)
 /* From a header that says so: from here on there is no pool, until there is a new one. */
 static int erase(struct pmem_pool *pool)
 {
-	struct persist_batch batch = persist_begin(&pool->persist);
+	struct persist_batch batch = persist_begin(&pool->medium);
 	int error;
 
-	persist_zero(&batch, pool->persist.memory, sizeof(uint64_t));
+	persist_zero(&batch, pool->medium.memory, sizeof(uint64_t));
 	error = persist_drain(&batch);
 	if (error)
 		return error;
-	return image_clear(&pool->persist, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
+	return image_clear(&pool->medium, LAYOUT_DIRECTORY, LAYOUT_TABLES - LAYOUT_DIRECTORY);
 }
 
 static int begin(struct pool *base)
@@ -349,8 +346,8 @@ static int begin(struct pool *base)
 static int sync_all(struct pool *base)
 {
 	struct pmem_pool *pool = (struct pmem_pool *)base;
+	int error = persist_check(&pool->medium);
 	unsigned int count;
-	int error = 0;
 
 	pthread_mutex_lock(&pool->lock);
 	count = pool->mirror_count;
@@ -380,7 +377,7 @@ static void close_pool(struct pool *base)
 	stop_flusher(pool);
 	for (unsigned int i = 0; i < pool->mirror_count; i++)
 		free_mirror(pool->mirrors[i]);
-	persist_close(&pool->persist);
+	medium_close(&pool->medium);
 	pthread_cond_destroy(&pool->changed);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->path);
@@ -405,7 +402,7 @@ static const struct pool_operations operations = {
 /* Whose pool is it? */
 static int check_owner(const struct pmem_pool *pool)
 {
-	const struct format_header *header = (const struct format_header *)pool->persist.memory;
+	const struct format_header *header = (const struct format_header *)pool->medium.memory;
 
 	if (!strcmp(header->group, pool->group) && !strcmp(header->name, pool->name))
 		return 0;
@@ -418,8 +415,8 @@ static int check_owner(const struct pmem_pool *pool)
 /* Look at what is there. 0, with base.fresh set if there is nothing. */
 static int look(struct pmem_pool *pool)
 {
-	const struct format_header *header = (const struct format_header *)pool->persist.memory;
-	int error = format_check(pool->persist.memory, pool->persist.size, pool->path);
+	const struct format_header *header = (const struct format_header *)pool->medium.memory;
+	int error = format_check(pool->medium.memory, pool->medium.size, pool->path);
 
 	pool->used = LAYOUT_TABLES;
 	if (error == -ENOENT) {
@@ -429,11 +426,10 @@ static int look(struct pmem_pool *pool)
 	if (!error)
 		error = check_owner(pool);
 	if (!error)
-		error = format_life(pool->persist.memory, pool->path, &pool->life,
-				    &pool->life_copy);
+		error = format_life(pool->medium.memory, pool->path, &pool->life, &pool->life_copy);
 	if (error)
 		return error;
-	if (format_adoption(pool->persist.memory, &pool->adoption, &pool->adoption_copy))
+	if (format_adoption(pool->medium.memory, &pool->adoption, &pool->adoption_copy))
 		pool->adoption.sequence = 0;
 	/* As good as new; only the counts go on. */
 	if (pool->life.state == FORMAT_HANDED_OVER) {
@@ -472,7 +468,7 @@ int pmem_pool_open(const struct pool_attr *attr, struct pool **result)
 	}
 	strcpy(pool->group, attr->group);
 	strcpy(pool->name, attr->name);
-	error = persist_open(&pool->persist, attr->path, attr->size);
+	error = medium_open(&pool->medium, attr->path, attr->size);
 	if (error) {
 		free(pool->path);
 		free(pool);

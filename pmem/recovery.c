@@ -315,7 +315,7 @@ static int chain_far(struct mirror *mirror, const struct part *part)
  */
 static int clear_torn(struct mirror *mirror, const struct part *parts, unsigned int count)
 {
-	struct persist_batch batch = persist_begin(mirror->persist);
+	struct persist_batch batch = persist_begin(mirror->medium);
 
 	for (unsigned int i = 0; i < count; i++)
 		for (size_t j = 0; j < parts[i].torn_count; j++)

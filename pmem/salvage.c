@@ -23,8 +23,8 @@ struct salvage {
 	const struct estate_salvage_attr *attr;
 	estate_pool_visit_fn *visit;
 	void *arg;
-	struct persist from;
-	struct persist to;
+	struct medium from;
+	struct medium to;
 	struct survey survey;
 	struct format_header header; /* of the new one */
 };
@@ -110,7 +110,7 @@ static int open_new(struct salvage *salvage, uint64_t needed)
 				 "pool %s: it is there already: give another path, or "
 				 "remove it",
 				 salvage->to_path);
-	error = persist_open(&salvage->to, salvage->to_path, size);
+	error = medium_open(&salvage->to, salvage->to_path, size);
 	if (error) {
 		/* Another process was faster, and has it open. */
 		if (error != -EBUSY)
@@ -128,7 +128,7 @@ static int open_new(struct salvage *salvage, uint64_t needed)
 				  salvage->to_path, salvage->to.size, salvage->from_path,
 				  (unsigned long long)needed);
 	if (error)
-		persist_close(&salvage->to);
+		medium_close(&salvage->to);
 	return error;
 }
 
@@ -223,7 +223,7 @@ static int run(struct salvage *salvage)
 	error = fill(salvage, offsets);
 	if (error)
 		discard(salvage->to_path);
-	persist_close(&salvage->to);
+	medium_close(&salvage->to);
 	return error;
 }
 
@@ -240,10 +240,10 @@ int pmem_pool_salvage(const char *from, const char *to, const struct estate_salv
 	salvage->attr = attr;
 	salvage->visit = visit;
 	salvage->arg = arg;
-	error = persist_open_to_read(&salvage->from, from);
+	error = medium_open_to_read(&salvage->from, from);
 	if (!error) {
 		error = run(salvage);
-		persist_close(&salvage->from);
+		medium_close(&salvage->from);
 	}
 	if (!error && info)
 		*info = salvage->survey.info;

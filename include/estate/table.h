@@ -329,7 +329,7 @@ ESTATE_API int estate_get_batch(const struct estate_table *table, unsigned int c
  * @key_length: of each of them
  * @values: @count values of @value_length bytes, one after the other
  * @value_length: of each of them
- * @status: @count results: 0 or -ENOSPC
+ * @status: @count results: 0, -ENOSPC, or -EIO as for estate_put()
  *
  * Each put is atomic; the batch is not.
  *

@@ -205,7 +205,27 @@ static void run(const struct adoption *adoption, struct estate *es, struct takeo
 		takeover_run(&takeover);
 }
 
-void adoption_init(struct adoption *adoption, uint64_t seed, recorder_forget_fn *forget)
+/*
+ * A drain has failed in the midst: that is the adopter's last word on it, and nothing that it
+ * writes from then on is ever in the pool.
+ */
+static void write_in_vain(struct estate *es, const struct layout_adoption *record)
+{
+	assert_int_equal(record->error, -EIO);
+	assert_int_not_equal(record->state, LAYOUT_ADOPTION_DONE);
+	for (uint64_t key = 0; key < ADOPTION_KEYS; key++) {
+		const uint64_t more[2] = { 7, 7 };
+		int error = estate_add(find(es, 0), &key, sizeof(key), more);
+
+		assert_true(!error || error == -ENOSPC);
+		error = estate_add(find(es, 2), &key, sizeof(key), more);
+		assert_true(error == -EIO || error == -ENOSPC);
+	}
+	assert_int_equal(estate_sync(es), -EIO);
+}
+
+void adoption_init(struct adoption *adoption, uint64_t seed, recorder_forget_fn *forget,
+		   uint64_t fail)
 {
 	struct layout_adoption record = { 0 };
 	struct takeover_past past = { 0 };
@@ -215,11 +235,17 @@ void adoption_init(struct adoption *adoption, uint64_t seed, recorder_forget_fn 
 	make_adopter(adoption, seed);
 	recorder_init(&adoption->recorder);
 	adoption->recorder.forget = forget;
+	adoption->recorder.fail = fail;
 	adoption->memory->recorder = &adoption->recorder;
 	run(adoption, &adoption->instance.es, &past, &record);
-	assert_int_equal(record.error, 0);
-	assert_int_equal(record.state, LAYOUT_ADOPTION_DONE);
-	recorder_note(&adoption->recorder, 1);
+	if (fail) {
+		write_in_vain(&adoption->instance.es, &record);
+		recorder_note(&adoption->recorder, 0);
+	} else {
+		assert_int_equal(record.error, 0);
+		assert_int_equal(record.state, LAYOUT_ADOPTION_DONE);
+		recorder_note(&adoption->recorder, 1);
+	}
 	adoption->memory->recorder = NULL;
 }
 

@@ -42,9 +42,11 @@ struct adoption_result {
 
 /*
  * Two who have something in common, and the takeover, with drains left out by @forget or
- * NULL. @seed of the tables: which keys share a home.
+ * NULL. @seed of the tables: which keys share a home. @fail: 0; or the drain with that number fails, and
+ * the takeover stops there, while the adopter goes on writing as far as it may.
  */
-void adoption_init(struct adoption *adoption, uint64_t seed, recorder_forget_fn *forget);
+void adoption_init(struct adoption *adoption, uint64_t seed, recorder_forget_fn *forget,
+		   uint64_t fail);
 void adoption_free(struct adoption *adoption);
 
 /* Look at all that a crash may leave. 0; 1 with a sentence in @message. */

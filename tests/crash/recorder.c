@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "recorder.h"
 
-#include "persist.h"
+#include "error.h"
+#include "medium.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,13 +70,12 @@ void recorder_note(struct recorder *recorder, uint64_t note)
 	pthread_mutex_unlock(&recorder->lock);
 }
 
-static struct recorder_memory *memory_of(const struct persist *persist)
+static struct recorder_memory *memory_of(const struct medium *medium)
 {
-	return (struct recorder_memory *)(persist->memory -
-					  offsetof(struct recorder_memory, bytes));
+	return (struct recorder_memory *)(medium->memory - offsetof(struct recorder_memory, bytes));
 }
 
-int persist_open(struct persist *persist, const char *path, size_t size)
+int medium_open(struct medium *medium, const char *path, size_t size)
 {
 	void *place;
 	struct recorder_memory *memory;
@@ -83,18 +84,18 @@ int persist_open(struct persist *persist, const char *path, size_t size)
 	if (sscanf(path, "%p", &place) != 1)
 		abort();
 	memory = place;
-	*persist = (struct persist){ .memory = memory->bytes, .size = memory->size, .fd = -1 };
+	*medium = (struct medium){ .memory = memory->bytes, .size = memory->size, .fd = -1 };
 	return 0;
 }
 
-int persist_open_to_read(struct persist *persist, const char *path)
+int medium_open_to_read(struct medium *medium, const char *path)
 {
-	return persist_open(persist, path, 0);
+	return medium_open(medium, path, 0);
 }
 
-void persist_close(struct persist *persist)
+void medium_close(struct medium *medium)
 {
-	(void)persist;
+	(void)medium;
 }
 
 /*
@@ -103,7 +104,7 @@ void persist_close(struct persist *persist)
  */
 static void stored(struct persist_batch *batch, const unsigned char *to, size_t length)
 {
-	const struct recorder_memory *memory = memory_of(batch->persist);
+	const struct recorder_memory *memory = memory_of(batch->medium);
 	struct recorder *recorder = memory->recorder;
 	struct recorder_event event = { .kind = RECORDER_STORE, .length = length };
 
@@ -111,7 +112,7 @@ static void stored(struct persist_batch *batch, const unsigned char *to, size_t 
 		abort();
 	if (!batch->high)
 		batch->high = (unsigned char *)(uintptr_t)++recorder->batches;
-	batch->low = batch->persist->memory + (to - memory->bytes);
+	batch->low = batch->medium->memory + (to - memory->bytes);
 	event.batch = (uintptr_t)batch->high;
 	event.offset = (uint64_t)(to - memory->bytes);
 	event.data = recorder->bytes_count;
@@ -122,9 +123,9 @@ static void stored(struct persist_batch *batch, const unsigned char *to, size_t 
 	record(recorder, &event);
 }
 
-void persist_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
+void medium_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
 {
-	struct recorder *recorder = memory_of(batch->persist)->recorder;
+	struct recorder *recorder = memory_of(batch->medium)->recorder;
 
 	if (!recorder) {
 		memcpy(to, from, length);
@@ -137,9 +138,9 @@ void persist_copy(struct persist_batch *batch, void *to, const void *from, size_
 	pthread_mutex_unlock(&recorder->lock);
 }
 
-void persist_zero(struct persist_batch *batch, void *to, size_t length)
+void medium_zero(struct persist_batch *batch, void *to, size_t length)
 {
-	struct recorder *recorder = memory_of(batch->persist)->recorder;
+	struct recorder *recorder = memory_of(batch->medium)->recorder;
 
 	if (!recorder) {
 		memset(to, 0, length);
@@ -151,22 +152,26 @@ void persist_zero(struct persist_batch *batch, void *to, size_t length)
 	pthread_mutex_unlock(&recorder->lock);
 }
 
-int persist_drain(struct persist_batch *batch)
+int medium_drain(struct persist_batch *batch)
 {
-	const struct recorder_memory *memory = memory_of(batch->persist);
+	const struct recorder_memory *memory = memory_of(batch->medium);
 	struct recorder *recorder = memory->recorder;
 	struct recorder_event event = { .kind = RECORDER_DRAIN, .batch = (uintptr_t)batch->high };
+	int failed;
 
 	if (!recorder || !batch->high)
 		return 0;
 	pthread_mutex_lock(&recorder->lock);
 	recorder->drains++;
+	failed = recorder->drains == recorder->fail;
 	if (recorder->forget &&
 	    recorder->forget(recorder->drains, (uint64_t)(batch->low - memory->bytes)))
 		recorder->forgotten++;
-	else
+	else if (!failed)
 		record(recorder, &event);
 	pthread_mutex_unlock(&recorder->lock);
-	*batch = persist_begin(batch->persist);
-	return 0;
+	batch->low = batch->high = NULL;
+	return failed ? error_set(-EIO, "the test's drain %llu fails",
+				  (unsigned long long)recorder->fail)
+		      : 0;
 }

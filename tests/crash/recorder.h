@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pmem/persist.h over memory of the test's own, which takes down every store and
+ * pmem/medium.h over memory of the test's own, which takes down every store and
  * every drain: what would be there after a loss of power at any point follows
  * from that (states.h).
  */
@@ -40,6 +40,7 @@ struct recorder {
 	uint64_t drains;
 	uint64_t forgotten;
 	recorder_forget_fn *forget; /* NULL: none is */
+	uint64_t fail; /* the drain with this number says that it could not be done; 0: none */
 };
 
 /* What pools are opened on. */

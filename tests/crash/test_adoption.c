@@ -22,6 +22,7 @@
 static unsigned int most; /* entries of one home */
 
 #define LIMIT 40 /* images of a point, if it has more */
+#define FAILED_LIMIT 3 /* the same, where only the last point is another one than before */
 
 static int verify(uint64_t seed, recorder_forget_fn *forget, unsigned int unit, char *message,
 		  size_t size)
@@ -30,7 +31,7 @@ static int verify(uint64_t seed, recorder_forget_fn *forget, unsigned int unit, 
 	struct adoption adoption;
 	int wrong;
 
-	adoption_init(&adoption, seed, forget);
+	adoption_init(&adoption, seed, forget, 0);
 	wrong = adoption_verify(&adoption, unit, LIMIT, &result, message, size);
 	printf("%2u bytes, %3llu of %3llu drains forgotten: %3llu points, %6llu images, %6llu in "
 	       "the midst, %6llu of a second crash, %2u of a home: %s\n",
@@ -92,11 +93,38 @@ static void test_forgotten(void **state)
 			fail_msg("drains of kind %zu may be left out", i);
 }
 
+/* Each drain fails: what the adopter writes after that must not pass for what it took over. */
+static void test_failed(void **state)
+{
+	struct adoption adoption;
+	uint64_t drains;
+	uint64_t images = 0;
+
+	(void)state;
+	adoption_init(&adoption, FIRST_SEED, NULL, 0);
+	drains = adoption.recorder.drains;
+	adoption_free(&adoption);
+	assert_true(drains > 0);
+	for (uint64_t fail = 1; fail <= drains; fail++) {
+		struct adoption_result result;
+		char message[512];
+
+		adoption_init(&adoption, FIRST_SEED, NULL, fail);
+		if (adoption_verify(&adoption, 64, FAILED_LIMIT, &result, message, sizeof(message)))
+			fail_msg("drain %llu fails: %s", (unsigned long long)fail, message);
+		images += result.images;
+		adoption_free(&adoption);
+	}
+	printf("each of %llu drains failed: %llu images\n", (unsigned long long)drains,
+	       (unsigned long long)images);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_forgotten),
+		cmocka_unit_test(test_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

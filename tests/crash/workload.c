@@ -90,6 +90,21 @@ int workload_has(const struct workload *workload, unsigned int table, unsigned i
 	return current(workload, table, key) != NULL;
 }
 
+int workload_failed(const struct workload *workload)
+{
+	return workload->recorder.fail && workload->recorder.drains >= workload->recorder.fail;
+}
+
+/* Whether the call did what it should. */
+static int succeeded(const struct workload *workload, int error)
+{
+	if (!workload_failed(workload))
+		assert_ok(error);
+	else if (error)
+		assert_int_equal(error, -EIO);
+	return !error;
+}
+
 static void begin_write(struct workload *workload, unsigned int table, unsigned int key,
 			const struct model_value *value)
 {
@@ -107,7 +122,11 @@ void workload_open(struct workload *workload)
 {
 	struct estate *es = &workload->instance.es;
 
-	assert_ok(instance_open(&workload->instance, workload->memory));
+	memset(workload->tables, 0, sizeof(workload->tables));
+	if (!succeeded(workload, instance_open(&workload->instance, workload->memory))) {
+		es->pool = NULL;
+		return;
+	}
 	for (unsigned int i = 0; i < workload->model.table_count; i++)
 		for (unsigned int j = 0; j < es->table_count; j++)
 			if (!strcmp(es->tables[j]->name, workload->model.tables[i].name))
@@ -117,9 +136,11 @@ void workload_open(struct workload *workload)
 
 void workload_close(struct workload *workload)
 {
+	if (!workload->instance.es.pool)
+		return;
 	step(workload, (struct model_step){ .kind = MODEL_SYNC_BEGINS });
-	assert_ok(instance_close(&workload->instance));
-	step(workload, (struct model_step){ .kind = MODEL_SYNCED });
+	if (succeeded(workload, instance_close(&workload->instance)))
+		step(workload, (struct model_step){ .kind = MODEL_SYNCED });
 	workload->instance.es.pool = NULL;
 }
 
@@ -141,8 +162,16 @@ void workload_table(struct workload *workload, const char *name,
 		key->bytes[key->length - 1] |= 0x80;
 	}
 	step(workload, (struct model_step){ .kind = MODEL_TABLE_BEGINS, .table = number });
-	assert_ok(instance_table(&workload->instance, name, attr, &workload->tables[number]));
-	step(workload, (struct model_step){ .kind = MODEL_TABLE_MADE, .table = number });
+	if (workload->instance.es.pool &&
+	    succeeded(workload,
+		      instance_table(&workload->instance, name, attr, &workload->tables[number])))
+		step(workload, (struct model_step){ .kind = MODEL_TABLE_MADE, .table = number });
+}
+
+/* Of a value's longest; 0 if the table is not open. */
+static size_t value_size(const struct workload *workload, unsigned int table)
+{
+	return workload->tables[table] ? workload->tables[table]->geometry.value_size : 0;
 }
 
 void workload_put_length(struct workload *workload, unsigned int table, unsigned int key,
@@ -151,15 +180,17 @@ void workload_put_length(struct workload *workload, unsigned int table, unsigned
 	const struct model_key *known = &workload->model.tables[table].keys[key];
 	const struct model_value *value = make_value(workload, length);
 
+	if (!workload->tables[table])
+		return;
 	begin_write(workload, table, key, value);
-	assert_ok(estate_put(workload->tables[table], known->bytes, known->length, value->bytes,
-			     value->length));
-	end_write(workload, table, key);
+	if (succeeded(workload, estate_put(workload->tables[table], known->bytes, known->length,
+					   value->bytes, value->length)))
+		end_write(workload, table, key);
 }
 
 void workload_put(struct workload *workload, unsigned int table, unsigned int key)
 {
-	workload_put_length(workload, table, key, workload->tables[table]->geometry.value_size);
+	workload_put_length(workload, table, key, value_size(workload, table));
 }
 
 /* What a key has when @deltas are added to it. */
@@ -184,57 +215,73 @@ static const struct model_value *make_sum(struct workload *workload, unsigned in
 void workload_add(struct workload *workload, unsigned int table, unsigned int key)
 {
 	const struct model_key *known = &workload->model.tables[table].keys[key];
-	const struct model_value *deltas =
-		make_value(workload, workload->tables[table]->geometry.value_size);
+	const struct model_value *deltas = make_value(workload, value_size(workload, table));
 
+	if (!workload->tables[table])
+		return;
 	begin_write(workload, table, key, make_sum(workload, table, key, deltas));
-	assert_ok(estate_add(workload->tables[table], known->bytes, known->length, deltas->bytes));
-	end_write(workload, table, key);
+	if (succeeded(workload, estate_add(workload->tables[table], known->bytes, known->length,
+					   deltas->bytes)))
+		end_write(workload, table, key);
 }
 
 void workload_entry_add(struct workload *workload, unsigned int table, unsigned int key)
 {
 	const struct model_key *known = &workload->model.tables[table].keys[key];
-	const struct model_value *deltas =
-		make_value(workload, workload->tables[table]->geometry.value_size);
+	const struct model_value *deltas = make_value(workload, value_size(workload, table));
 	struct estate_entry entry;
 
+	if (!workload->tables[table])
+		return;
 	begin_write(workload, table, key, make_sum(workload, table, key, deltas));
-	assert_ok(estate_entry_open(workload->tables[table], known->bytes, known->length, &entry));
-	assert_ok(estate_entry_add(&entry, deltas->bytes));
-	end_write(workload, table, key);
+	if (succeeded(workload, estate_entry_open(workload->tables[table], known->bytes,
+						  known->length, &entry)) &&
+	    succeeded(workload, estate_entry_add(&entry, deltas->bytes)))
+		end_write(workload, table, key);
 }
 
 void workload_delete(struct workload *workload, unsigned int table, unsigned int key)
 {
 	const struct model_key *known = &workload->model.tables[table].keys[key];
 
+	/* What was to be put before may have failed. */
+	if (!workload->tables[table] ||
+	    (workload_failed(workload) && !model_version(known, known->returned)))
+		return;
 	begin_write(workload, table, key, NULL);
-	assert_ok(estate_delete(workload->tables[table], known->bytes, known->length));
-	end_write(workload, table, key);
+	if (succeeded(workload,
+		      estate_delete(workload->tables[table], known->bytes, known->length)))
+		end_write(workload, table, key);
 }
 
 void workload_put_batch(struct workload *workload, unsigned int table, unsigned int count,
 			const unsigned int *keys)
 {
-	const size_t length = workload->tables[table]->geometry.value_size;
+	const size_t length = value_size(workload, table);
 	const struct model_key *known = workload->model.tables[table].keys;
 	unsigned char *values = calloc(count, length);
 	const void **places = calloc(count, sizeof(*places));
 	int *status = calloc(count, sizeof(*status));
+	int written;
+	int expected = 0;
 
-	for (unsigned int i = 0; i < count; i++) {
+	for (unsigned int i = 0; i < count && length; i++) {
 		const struct model_value *value = make_value(workload, length);
 
 		begin_write(workload, table, keys[i], value);
 		memcpy(values + i * length, value->bytes, length);
 		places[i] = known[keys[i]].bytes;
 	}
-	assert_int_equal(estate_put_batch(workload->tables[table], count, places,
-					  known[keys[0]].length, values, length, status),
-			 count);
-	for (unsigned int i = 0; i < count; i++)
+	written = length ? estate_put_batch(workload->tables[table], count, places,
+					    known[keys[0]].length, values, length, status)
+			 : 0;
+	for (unsigned int i = 0; i < count && length; i++) {
+		if (!succeeded(workload, status[i]))
+			continue;
+		expected++;
 		end_write(workload, table, keys[i]);
+	}
+	assert_int_equal(written, expected);
 	free(values);
 	free(places);
 	free(status);
@@ -242,9 +289,32 @@ void workload_put_batch(struct workload *workload, unsigned int table, unsigned 
 
 void workload_sync(struct workload *workload)
 {
+	if (!workload->instance.es.pool)
+		return;
 	step(workload, (struct model_step){ .kind = MODEL_SYNC_BEGINS });
-	assert_ok(estate_sync(&workload->instance.es));
-	step(workload, (struct model_step){ .kind = MODEL_SYNCED });
+	if (succeeded(workload, estate_sync(&workload->instance.es)))
+		step(workload, (struct model_step){ .kind = MODEL_SYNCED });
+}
+
+void workload_check(const struct workload *workload)
+{
+	for (unsigned int i = 0; i < workload->model.table_count; i++) {
+		const struct model_table *known = &workload->model.tables[i];
+
+		for (unsigned int j = 0; workload->tables[i] && j < known->key_count; j++) {
+			const struct model_key *key = &known->keys[j];
+			const struct model_value *value = model_version(key, key->returned);
+			unsigned char bytes[4096];
+			size_t length = 0;
+			int error = estate_get(workload->tables[i], key->bytes, key->length, bytes,
+					       sizeof(bytes), &length);
+
+			assert_int_equal(error, value ? 0 : -ENOENT);
+			assert_int_equal(length, value ? value->length : 0);
+			if (value)
+				assert_memory_equal(bytes, value->bytes, length);
+		}
+	}
 }
 
 void workload_any(struct workload *workload, unsigned int table, unsigned int count)
@@ -323,6 +393,9 @@ int workload_verify(const struct workload *workload, unsigned int unit, unsigned
 	verify->model = model;
 	wrong = states_visit(&states, &workload->recorder, workload->start, workload->memory->size,
 			     &caller);
+	/* And what the next life finds if nothing was lost. */
+	if (!wrong)
+		wrong = verify_image(verify, workload->memory->bytes);
 	if (wrong)
 		snprintf(message, size, "%s", verify->message);
 	*result = (struct workload_result){ .points = states.points,

@@ -25,6 +25,12 @@ struct workload {
 	uint64_t random;
 };
 
+/*
+ * If the recorder is to let a drain fail, calls may fail from then on, by -EIO: what they
+ * did is in the pool or not, and nothing is promised of it. After an open that failed, the
+ * calls on its tables do nothing.
+ */
+
 /* An empty pool of @size bytes, nothing open. */
 void workload_init(struct workload *workload, size_t size);
 void workload_free(struct workload *workload);
@@ -51,6 +57,11 @@ void workload_any(struct workload *workload, unsigned int table, unsigned int co
 
 uint64_t workload_random(struct workload *workload, uint64_t below);
 int workload_has(const struct workload *workload, unsigned int table, unsigned int key);
+
+/* Whether the drain that is to fail has. */
+int workload_failed(const struct workload *workload);
+/* The tables have what the calls that succeeded left. */
+void workload_check(const struct workload *workload);
 
 struct workload_result {
 	uint64_t points;
