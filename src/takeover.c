@@ -54,8 +54,8 @@ static void set_state(struct layout_adoption *record, uint32_t state)
 	__atomic_store_n(&record->state, state, __ATOMIC_RELEASE);
 }
 
-/* Our table for theirs, with room for all of its entries. */
-static int prepare_table(struct run *run, struct taken_table *taken, int resuming)
+/* Our table for theirs. */
+static int prepare_table(struct run *run, struct taken_table *taken)
 {
 	const struct region_table *place = &taken->place;
 	struct estate_table *table;
@@ -71,11 +71,7 @@ static int prepare_table(struct run *run, struct taken_table *taken, int resumin
 		return error_set(-ENOTSUP, "table %s: its merge rule is custom, and not given here",
 				 table->name);
 	taken->table = table;
-	error = write_reserve(table, place->entries);
-	if (!error)
-		taken->reserved = place->entries;
-	/* There was room when it began, and some of them are in it: now for each as it comes. */
-	return error == -ENOSPC && resuming ? 0 : error;
+	return 0;
 }
 
 static int compare_tables(const void *a, const void *b)
@@ -85,7 +81,7 @@ static int compare_tables(const void *a, const void *b)
 }
 
 /* All tables, before anything is taken: what is to be refused is refused as a whole. */
-static int prepare(struct run *run, int resuming)
+static int prepare(struct run *run)
 {
 	size_t size = run->takeover->leaver->peer->size;
 	size_t value = 16;
@@ -102,7 +98,7 @@ static int prepare(struct run *run, int resuming)
 		if (error == -ENOENT)
 			break;
 		if (!error)
-			error = prepare_table(run, taken, resuming);
+			error = prepare_table(run, taken);
 		if (error)
 			return error;
 		run->count++;
@@ -254,6 +250,23 @@ static int is_done(uint64_t hash, void *arg)
 	return 0;
 }
 
+/*
+ * The program has filled the table up, meanwhile or after a crash: until it has deleted something.
+ * What was taken stays, and says so to all others.
+ */
+static int wait_for_room(const struct run *run)
+{
+	const struct estate_table *table = run->table->table;
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	while (__atomic_load_n(&table->entries, __ATOMIC_RELAXED) >= table->geometry.capacity) {
+		if (__atomic_load_n(run->takeover->stop, __ATOMIC_RELAXED))
+			return -ECANCELED;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int take_entries(struct run *run, const struct remote_table *theirs, int count)
 {
 	struct estate_table *table = run->table->table;
@@ -270,10 +283,14 @@ static int take_entries(struct run *run, const struct remote_table *theirs, int 
 						   (run->reach ? (unsigned int)next : members) *
 							   run->value_room,
 					   &entries[members]);
-		if (!error)
+		while (!error) {
 			error = absorb(table, run->home, entries, members, remember,
 				       run->resumed && table->mirror ? is_done : NULL, run,
 				       &run->table->reserved);
+			if (error != -ENOSPC)
+				break;
+			error = wait_for_room(run);
+		}
 	}
 	return error;
 }
@@ -300,7 +317,11 @@ static int take_home(struct run *run, const struct remote_table *theirs,
 	return error;
 }
 
-static int take_near(struct run *run)
+/* What is done with a home. @theirs: where values in extents are, if they are mapped. */
+typedef int home_fn(struct run *run, const struct remote_table *theirs,
+		    const struct remote_source *source);
+
+static int visit_near(struct run *run, home_fn *visit)
 {
 	const struct taken_table *taken = run->table;
 	struct remote_table theirs = { &taken->table->geometry,
@@ -312,13 +333,13 @@ static int take_near(struct run *run)
 	for (unsigned int i = 0; i < HOMES_PER_LOOK && !error; i++) {
 		if (run->home == taken->place.geometry.homes)
 			break;
-		error = take_home(run, &theirs, &source);
+		error = visit(run, &theirs, &source);
 		run->home += !error;
 	}
 	return error;
 }
 
-static int take_far(struct run *run)
+static int visit_far(struct run *run, home_fn *visit)
 {
 	const struct taken_table *taken = run->table;
 	const struct remote_table theirs = { &taken->table->geometry, NULL, taken->place.salt };
@@ -336,10 +357,69 @@ static int take_far(struct run *run)
 		source = reach_home(run->reach, run->home, &error);
 		run->unread = error != 0;
 		if (!error)
-			error = take_home(run, &theirs, &source);
+			error = visit(run, &theirs, &source);
 		run->home += !error;
 	}
 	reach_rest(run->reach);
+	return error;
+}
+
+/* Some of the homes from run->home on, which goes on. */
+static int visit_homes(struct run *run, home_fn *visit)
+{
+	if (__atomic_load_n(run->takeover->stop, __ATOMIC_RELAXED))
+		return -ECANCELED;
+	return run->reach ? visit_far(run, visit) : visit_near(run, visit);
+}
+
+/* A home_fn: count the keys that we do not have. */
+static int count_new(struct run *run, const struct remote_table *theirs,
+		     const struct remote_source *source)
+{
+	struct taken_table *taken = run->table;
+	int count = read_home(run, source);
+
+	(void)theirs;
+	for (int i = 0; i < count; i++)
+		taken->reserved += estate_get(taken->table, run->copies[i].key,
+					      META_KEY_LENGTH(run->copies[i].meta), run->values,
+					      run->value_room, NULL) == -ENOENT;
+	return count < 0 ? count : 0;
+}
+
+/*
+ * Room for all of a table's entries; or, as many of them may be keys that we have, too, for those
+ * that are new.
+ */
+static int reserve_table(struct run *run, struct taken_table *taken)
+{
+	uint64_t entries = taken->place.entries;
+	int error = write_reserve(taken->table, entries);
+
+	if (!error) {
+		taken->reserved = entries;
+		return 0;
+	}
+	run->table = taken;
+	error = 0;
+	for (run->home = 0; run->home < taken->place.geometry.homes && !error;)
+		error = visit_homes(run, count_new);
+	entries = taken->reserved;
+	taken->reserved = 0;
+	if (!error)
+		error = write_reserve(taken->table, entries);
+	if (!error)
+		taken->reserved = entries;
+	return error;
+}
+
+/* Before anything is taken. */
+static int reserve(struct run *run)
+{
+	int error = 0;
+
+	for (unsigned int t = 0; t < run->count && !error; t++)
+		error = reserve_table(run, &run->tables[t]);
 	return error;
 }
 
@@ -446,9 +526,8 @@ static int take_table(struct run *run, struct taken_table *taken)
 	while (run->home < taken->place.geometry.homes) {
 		int error;
 
-		if (__atomic_load_n(run->takeover->stop, __ATOMIC_RELAXED))
-			return -ECANCELED;
-		error = run->reach ? take_far(run) : take_near(run);
+		run->unread = 0;
+		error = visit_homes(run, take_home);
 		if (error && run->reach && run->unread && is_unreachable(error))
 			error = regain(run);
 		if (error)
@@ -574,12 +653,15 @@ void takeover_run(struct takeover *takeover)
 	struct run run = { .takeover = takeover,
 			   .es = takeover->es,
 			   .memory = takeover->leaver->peer->memory };
-	int error = prepare(&run, resuming);
+	int error = prepare(&run);
 
 	if (!error && takeover->leaver->peer->far)
 		error = reach_open(run.es, &run.reach);
+	/* There was room when it began, and some of them are in it: now for each as it comes. */
 	if (!error && resuming)
 		resume(&run);
+	else if (!error)
+		error = reserve(&run);
 	if (!error) {
 		__atomic_store_n(&record->state, LAYOUT_ADOPTION_RUNNING, __ATOMIC_SEQ_CST);
 		if (!resuming && !is_meant(&run)) {

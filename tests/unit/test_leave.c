@@ -94,6 +94,84 @@ static void test_miscounted(void **state)
 	}
 }
 
+/* Room is needed for those keys alone that the adopter does not have. */
+static void test_common_keys(void **state)
+{
+	const uint64_t common = 2 * KEYS - 10;
+	struct estate *one = group_open(*state, "one", REGION);
+	struct estate *two = group_open(*state, "two", REGION);
+	struct estate_table *table = sums(two, "t");
+	struct estate_table_stats stats;
+	uint64_t value;
+
+	add_all(sums(one, "t"), 0, common + 5, 1);
+	add_all(table, 0, common, 2);
+	group_wait(one, 2);
+	assert_ok(estate_leave(one, NULL));
+	assert_ok(estate_table_stats(table, &stats));
+	assert_int_equal(stats.entries, common + 5);
+	for (uint64_t key = 0; key < common + 5; key++) {
+		assert_ok(estate_get(table, &key, 8, &value, 8, NULL));
+		assert_int_equal(value, key + 1 + (key < common ? key + 2 : 0));
+	}
+	assert_ok(estate_close(two));
+}
+
+struct hand_over {
+	struct estate *es;
+	int error;
+};
+
+static void *hand_over(void *arg)
+{
+	struct hand_over *hand_over = arg;
+
+	hand_over->error = estate_leave(hand_over->es, NULL);
+	return NULL;
+}
+
+static unsigned int count_present(const struct estate_table *table, uint64_t keys)
+{
+	unsigned int present = 0;
+	uint64_t value;
+
+	for (uint64_t key = 0; key < keys; key++)
+		present += !estate_get(table, &key, 8, &value, 8, NULL);
+	return present;
+}
+
+/* The program fills the adopter's table up in the midst: the leaver's entries wait for room. */
+static void test_filled_up(void **state)
+{
+	struct estate *one = group_open(*state, "one", REGION);
+	struct estate *two = group_open(*state, "two", REGION);
+	struct estate_table *table = sums(two, "t");
+	struct hand_over leaver = { .es = one, .error = 1 };
+	struct estate_table_stats stats;
+	pthread_t thread;
+	uint64_t value;
+
+	add_all(sums(one, "t"), 0, 100, 1);
+	/* It says that it has fewer than it has: for the others nothing is reserved. */
+	*sums(one, "t")->directory_entries = 10;
+	add_all(table, 1000, 2 * KEYS - 10, 2);
+	group_wait(one, 2);
+	assert_int_equal(pthread_create(&thread, NULL, hand_over, &leaver), 0);
+	while (count_present(table, 100) < 10)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	for (uint64_t key = 1000; key < 1090; key++)
+		assert_ok(estate_delete(table, &key, 8));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(leaver.error, 0);
+	assert_ok(estate_table_stats(table, &stats));
+	assert_int_equal(stats.entries, 2 * KEYS);
+	for (uint64_t key = 0; key < 100; key++) {
+		assert_ok(estate_get(table, &key, 8, &value, 8, NULL));
+		assert_int_equal(value, key + 1);
+	}
+	assert_ok(estate_close(two));
+}
+
 /* What is merged otherwise than by adding, and what does not fit into a slot. */
 static void test_rules(void **state)
 {
@@ -385,9 +463,9 @@ static void test_beside_readers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_miscounted), test(test_sums),	   test(test_rules),
-		test(test_custom),     test(test_refused), test(test_beside_readers),
-		test(test_finished),
+		test(test_common_keys), test(test_filled_up),	   test(test_miscounted),
+		test(test_sums),	test(test_rules),	   test(test_custom),
+		test(test_refused),	test(test_beside_readers), test(test_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
