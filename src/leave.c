@@ -451,7 +451,8 @@ static int leave(struct estate *es, const struct estate_leave_attr *attr)
 	if (error)
 		return error;
 	until_us += 1000ull * (attr && attr->deadline_ms ? attr->deadline_ms : DEADLINE_DEFAULT_MS);
-	while ((error = adopter_pause(es->adopter)) == -EAGAIN && clock_monotonic_us() < until_us)
+	/* Whoever it takes over, or is about to go on with, comes first. */
+	while ((error = adopter_pause(es->adopter)) && clock_monotonic_us() < until_us)
 		nap(1000);
 	if (error)
 		return error_set(-EBUSY, "estate_leave: %s: call again when it has",

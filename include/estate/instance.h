@@ -236,7 +236,8 @@ struct estate_leave_attr {
  *
  * Return: 0, or, with the instance as it was:
  *	-EINVAL	@es is NULL or an observer, or @attr is not valid
- *	-EBUSY	a view of @es is open, or it takes over another instance just now
+ *	-EBUSY	a view of @es is open, or it takes over another instance, which was not
+ *		finished in time
  *	-ENOENT	there is nobody who could take over
  *	-ECONNREFUSED	all who could have refused; the message says why the last one did
  *	-EHOSTDOWN	the last one who could ended in the midst

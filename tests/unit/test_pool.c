@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -554,9 +555,13 @@ static int leave_to_somebody(struct estate *es, const struct estate_leave_attr *
 	return error;
 }
 
-/* An adopter that does not begin, until it is killed. @ready: a byte when it is there. */
-static pid_t start_adopter(const struct fixture *f, int ready)
+/*
+ * An adopter that does not begin, until it is killed. @ready: a byte when it is there. @begun: -1, or
+ * a pipe by which it is told whom it is to have begun with; another byte then.
+ */
+static pid_t start_adopter(const struct fixture *f, int ready, int begun)
 {
+	struct pool_adoption adoption = { .table = "t" };
 	pid_t pid = fork();
 	struct estate *es;
 
@@ -567,7 +572,12 @@ static pid_t start_adopter(const struct fixture *f, int ready)
 	if (try_open(f, "two", &es))
 		_exit(1);
 	adopter_stop(es->adopter);
+	table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
 	if (write(ready, "", 1) != 1)
+		_exit(1);
+	if (begun >= 0 &&
+	    (read(begun, &adoption.leaver, 16) != 16 || read(begun, &adoption.epoch, 8) != 8 ||
+	     es->pool->operations->adopting(es->pool, &adoption) || write(ready, "", 1) != 1))
 		_exit(1);
 	for (;;)
 		pause();
@@ -589,7 +599,7 @@ static void test_wait_again(void **state)
 	strcpy(path, f->pool);
 	strcat(f->pool, "2");
 	assert_int_equal(pipe(ready), 0);
-	adopter = start_adopter(f, ready[1]);
+	adopter = start_adopter(f, ready[1], -1);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	strcpy(f->pool, path);
 	one = begin(f);
@@ -613,6 +623,61 @@ static void test_wait_again(void **state)
 	assert_ok(estate_leave(one, NULL));
 	expect(table_of(two, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
 	assert_ok(estate_close(two));
+}
+
+static void *leave_now(void *arg)
+{
+	assert_ok(estate_leave(arg, NULL));
+	return NULL;
+}
+
+/* Who died in the midst of taking somebody over can be adopted: that one comes first. */
+static void test_adopt_adopter(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_adopt_attr adopt = ESTATE_ADOPT_ATTR_INIT;
+	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
+	struct estate *one;
+	struct estate *three;
+	pthread_t thread;
+	char registry[160];
+	char path[128];
+	pid_t adopter;
+	int ready[2];
+	int begun[2];
+	char byte;
+
+	strcpy(path, f->pool);
+	strcat(f->pool, "2");
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(begun), 0);
+	adopter = start_adopter(f, ready[1], begun[0]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	strcpy(f->pool, path);
+	one = begin(f);
+	add(table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	leave.deadline_ms = 50;
+	assert_int_equal(leave_to_somebody(one, &leave), -ETIMEDOUT);
+	assert_int_equal(write(begun[1], one->identity.uuid, 16), 16);
+	assert_int_equal(write(begun[1], &one->identity.epoch, 8), 8);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	kill(adopter, SIGKILL);
+	waitpid(adopter, NULL, 0);
+	strcat(f->pool, "3");
+	assert_ok(try_open(f, "three", &three));
+	snprintf(registry, sizeof(registry), "dir:%s/registry", f->folder);
+	adopt.registry = registry;
+	adopt.to = "three";
+	strcat(path, "2");
+	assert_int_equal(pthread_create(&thread, NULL, leave_now, one), 0);
+	assert_ok(estate_adopt(path, &adopt));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	expect(table_of(three, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	assert_ok(estate_close(three));
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(begun[i]);
+	}
 }
 
 /* What was intended, and not done before a crash, is done: whatever else became of its slot since. */
@@ -674,13 +739,14 @@ static void test_no_pool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_lives),	test(test_what_a_crash_takes),
-		test(test_periodic),	test(test_large),
-		test(test_full_tables), test(test_batches),
-		test(test_handles),	test(test_refused),
-		test(test_damaged),	test(test_damaged_entry),
-		test(test_adopt),	test(test_wait_again),
-		test(test_not_done),	test(test_no_pool),
+		test(test_lives),	  test(test_what_a_crash_takes),
+		test(test_periodic),	  test(test_large),
+		test(test_full_tables),	  test(test_batches),
+		test(test_handles),	  test(test_refused),
+		test(test_damaged),	  test(test_damaged_entry),
+		test(test_adopt),	  test(test_wait_again),
+		test(test_adopt_adopter), test(test_not_done),
+		test(test_no_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
