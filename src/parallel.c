@@ -10,13 +10,15 @@ unsigned int parallel_threads(uint64_t units, uint64_t least)
 	cpu_set_t cpus;
 	unsigned int threads = 1;
 
+	if (units < 2 * least)
+		return 1;
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		threads = (unsigned int)CPU_COUNT(&cpus);
 	if (threads > PARALLEL_MAX)
 		threads = PARALLEL_MAX;
 	if (threads > units / least)
 		threads = (unsigned int)(units / least);
-	return threads ? threads : 1;
+	return threads;
 }
 
 void parallel_run(void *(*run)(void *part), void *parts, size_t size, unsigned int count)
@@ -26,6 +28,10 @@ void parallel_run(void *(*run)(void *part), void *parts, size_t size, unsigned i
 	sigset_t all;
 	sigset_t before;
 
+	if (count == 1) {
+		run(parts);
+		return;
+	}
 	/* A signal is for the program's own threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

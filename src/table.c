@@ -7,12 +7,40 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define MAPPED_MIN ((size_t)1 << 20) /* bytes */
 
 /* All of what is private: the bias, then all tags, then all locks. */
 static size_t sidecar_bytes(const struct geometry *geometry)
 {
 	return sizeof(struct bias) + geometry->slots * sizeof(uint16_t) +
 	       (geometry->homes + 1) * sizeof(uint32_t);
+}
+
+/*
+ * A mapping begins on a huge page, and takes seven system calls with its end: of a small table, the
+ * sidecar is from the heap.
+ */
+static struct bias *take_sidecar(size_t bytes)
+{
+	size_t room = (bytes + 63) / 64 * 64;
+	void *memory;
+
+	if (bytes >= MAPPED_MIN)
+		return mapping_private(bytes);
+	memory = aligned_alloc(64, room);
+	if (memory)
+		memset(memory, 0, room);
+	return memory;
+}
+
+static void give_sidecar(struct bias *memory, size_t bytes)
+{
+	if (bytes >= MAPPED_MIN)
+		mapping_free(memory, bytes);
+	else
+		free(memory);
 }
 
 int table_init(struct estate_table *table, const struct geometry *geometry, uint32_t salt,
@@ -30,13 +58,13 @@ int table_init(struct estate_table *table, const struct geometry *geometry, uint
 	if (!buckets)
 		return 0;
 	table->sidecar_bytes = sidecar_bytes(geometry);
-	table->bias = mapping_private(table->sidecar_bytes);
+	table->bias = take_sidecar(table->sidecar_bytes);
 	if (!table->bias)
 		return error_set(-ENOMEM, "table %s: no memory for its sidecar of %zu bytes",
 				 table->name, table->sidecar_bytes);
 	error = extent_pool_init(&table->extents, geometry, buckets);
 	if (error) {
-		mapping_free(table->bias, table->sidecar_bytes);
+		give_sidecar(table->bias, table->sidecar_bytes);
 		return error_set(error, "table %s: no memory for the list of its %llu blocks",
 				 table->name, (unsigned long long)geometry->blocks);
 	}
@@ -54,7 +82,7 @@ void table_destroy(struct estate_table *table)
 	if (!table->buckets)
 		return;
 	free(table->dirty);
-	mapping_free(table->bias, sidecar_bytes(&table->geometry));
+	give_sidecar(table->bias, sidecar_bytes(&table->geometry));
 	extent_pool_destroy(&table->extents);
 }
 
