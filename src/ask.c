@@ -14,7 +14,7 @@
 #define ASK_HEAD offsetof(struct ask_request, zero)
 
 void ask_make_request(struct ask_request *request, const struct region_identity *identity,
-		      const char *to)
+		      const char *to, const char *dead)
 {
 	*request = (struct ask_request){ .magic = ASK_MAGIC,
 					 .version = ASK_VERSION,
@@ -22,6 +22,7 @@ void ask_make_request(struct ask_request *request, const struct region_identity 
 	memcpy(request->uuid, identity->uuid, sizeof(request->uuid));
 	strcpy(request->group, identity->group);
 	strcpy(request->to, to);
+	strcpy(request->dead, dead);
 }
 
 void ask_make_reply(struct ask_reply *reply, enum ask_state state, int error, const char *reason)
@@ -45,7 +46,7 @@ static int refuse(struct ask_reply *reply, int error, const char *reason)
 }
 
 int ask_check_request(const void *bytes, size_t length, const struct region_identity *identity,
-		      char to[ESTATE_NAME_MAX], struct ask_reply *reply)
+		      struct ask_wish *wish, struct ask_reply *reply)
 {
 	struct ask_request request = { 0 };
 
@@ -57,7 +58,7 @@ int ask_check_request(const void *bytes, size_t length, const struct region_iden
 	if (request.version != ASK_VERSION)
 		return refuse(reply, -EPROTO, "it is of another release, which asks otherwise");
 	if (length != sizeof(request) || request.zero || !name_in(request.group) ||
-	    !name_in(request.to))
+	    !name_in(request.to) || !name_in(request.dead))
 		return refuse(reply, -EPROTO, "the question is malformed");
 	if (strcmp(request.group, identity->group) != 0)
 		return refuse(reply, -EPERM, "it is in another group");
@@ -66,7 +67,10 @@ int ask_check_request(const void *bytes, size_t length, const struct region_iden
 		return refuse(reply, -ESRCH, "another instance was meant, or another life of it");
 	if (!strcmp(request.to, identity->name))
 		return refuse(reply, -EINVAL, "it cannot take itself over");
-	strcpy(to, request.to);
+	if (!strcmp(request.dead, identity->name))
+		return refuse(reply, -EINVAL, "it is not dead: it answers");
+	strcpy(wish->to, request.to);
+	strcpy(wish->dead, request.dead);
 	return 0;
 }
 
@@ -102,7 +106,7 @@ static void say(int socket, const struct ask_reply *reply)
 	(void)!send(socket, reply, sizeof(*reply), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-int ask_take(int socket, const struct region_identity *identity, char to[ESTATE_NAME_MAX])
+int ask_take(int socket, const struct region_identity *identity, struct ask_wish *wish)
 {
 	struct ask_request request;
 	struct ask_reply reply;
@@ -112,7 +116,7 @@ int ask_take(int socket, const struct region_identity *identity, char to[ESTATE_
 
 	if (length < 0)
 		return -errno;
-	error = ask_check_request(&request, (size_t)length, identity, to, &reply);
+	error = ask_check_request(&request, (size_t)length, identity, wish, &reply);
 	if (error && error != -EBADMSG)
 		say(socket, &reply);
 	return error;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define ASK_MAGIC 0x00657661654c5345ull /* "ESLeave" */
-#define ASK_VERSION 1u
+#define ASK_VERSION 2u
 
 /* Both messages begin with magic and version in every version, so that a refusal can be read. */
 struct ask_request {
@@ -24,6 +24,13 @@ struct ask_request {
 	uint64_t epoch;
 	char group[ESTATE_NAME_MAX];
 	char to[ESTATE_NAME_MAX]; /* who is to take over; "": whoever can */
+	char dead[ESTATE_NAME_MAX]; /* of whom the asker knows that he is dead; "": of nobody */
+};
+
+/* What is asked for, of the one who is asked. */
+struct ask_wish {
+	char to[ESTATE_NAME_MAX];
+	char dead[ESTATE_NAME_MAX];
 };
 
 enum ask_state {
@@ -42,17 +49,18 @@ struct ask_reply {
 	char reason[228];
 };
 
+/* @to, @dead: names, or "". */
 void ask_make_request(struct ask_request *request, const struct region_identity *identity,
-		      const char *to);
+		      const char *to, const char *dead);
 void ask_make_reply(struct ask_reply *reply, enum ask_state state, int error, const char *reason);
 
 /*
- * Whether @length bytes are a request to the one with @identity, from whomever. 0: @to
- * is a name, or "". -EBADMSG: from a stranger, who would not understand an answer. Else
+ * Whether @length bytes are a request to the one with @identity, from whomever. 0: @wish has
+ * names, or "". -EBADMSG: from a stranger, who would not understand an answer. Else
  * @reply is a refusal.
  */
 int ask_check_request(const void *bytes, size_t length, const struct region_identity *identity,
-		      char to[ESTATE_NAME_MAX], struct ask_reply *reply);
+		      struct ask_wish *wish, struct ask_reply *reply);
 
 /* 0: @reply is one that can be relied on; else an error with a sentence. */
 int ask_check_reply(const void *bytes, size_t length, struct ask_reply *reply);
@@ -61,10 +69,10 @@ int ask_check_reply(const void *bytes, size_t length, struct ask_reply *reply);
 int ask_waits(int socket);
 
 /*
- * Take it. 0: @to is set, and it is to be told that this was noted. -EAGAIN: there is
+ * Take it. 0: @wish is set, and it is to be told that this was noted. -EAGAIN: there is
  * none. Anything else: it was refused; close the socket.
  */
-int ask_take(int socket, const struct region_identity *identity, char to[ESTATE_NAME_MAX]);
+int ask_take(int socket, const struct region_identity *identity, struct ask_wish *wish);
 
 /* What is to be told to who asked; it may have gone. */
 void ask_tell(int socket, enum ask_state state, int error, const char *reason);

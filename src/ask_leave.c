@@ -155,6 +155,9 @@ static int check(struct estate *es, const char *name, const struct estate_ask_le
 			"estate_ask_leave: attr's size is %zu, this library expects %zu: "
 			"start from ESTATE_ASK_LEAVE_ATTR_INIT, built with the same headers",
 			attr->size, sizeof(*attr));
+	if (attr && attr->dead && *attr->dead && !region_name_valid(attr->dead))
+		return error_set(-EINVAL, "estate_ask_leave: \"%s\" is no instance's name",
+				 attr->dead);
 	if (!attr || !attr->to || !*attr->to)
 		return 0;
 	if (!region_name_valid(attr->to))
@@ -185,7 +188,8 @@ int estate_ask_leave(struct estate *es, const char *name, const struct estate_as
 	memcpy(meant.uuid, asker.target.uuid, sizeof(meant.uuid));
 	meant.epoch = asker.target.epoch;
 	strcpy(meant.group, es->identity.group);
-	ask_make_request(&request, &meant, attr && attr->to ? attr->to : "");
+	ask_make_request(&request, &meant, attr && attr->to ? attr->to : "",
+			 attr && attr->dead ? attr->dead : "");
 	asker.began_us = clock_monotonic_us();
 	result = ask_send(asker.target.address, &request, &asker.socket);
 	if (result) {

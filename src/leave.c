@@ -251,6 +251,22 @@ static int withdraw(struct estate *es, const struct leave_wait *wait)
 	return !listen_to(es, wait->adopter).state;
 }
 
+/*
+ * Somebody who knows says that the adopter is dead. If it answers it is not, and whoever said so
+ * is not believed later either, when the connection breaks. What it is called must be known.
+ */
+static int is_said_dead(const struct estate *es, struct leave_wait *wait)
+{
+	int by_wish;
+
+	if (!wait->peer)
+		return 0;
+	by_wish = wish_says_dead(es->group, wait->name, wait->there);
+	if (wait->there)
+		wait->dead = NULL;
+	return by_wish || (wait->dead && !strcmp(wait->dead, wait->name));
+}
+
 /* One look. 1: wait on; 0: all is taken; or an error as wait_for() has it. */
 static int look(struct estate *es, struct leave_wait *wait)
 {
@@ -277,6 +293,11 @@ static int look(struct estate *es, struct leave_wait *wait)
 	if (word.state == LAYOUT_ADOPTION_REFUSED)
 		return error_set(-ECONNREFUSED, "%s does not take %s over: %s", wait->name,
 				 es->identity.name, strerror(-word.error));
+	if (is_said_dead(es, wait)) {
+		shared_store(&header->withdrawn, header->attempt);
+		return error_set(-EHOSTDOWN, "%s, which was to take %s over, is said to be dead",
+				 wait->name, es->identity.name);
+	}
 	if (word.error && word.error != -ECANCELED)
 		return error_set(-EIO,
 				 "%s stopped taking %s over in the midst: %s; nothing is lost, and "
@@ -310,7 +331,8 @@ static int wait_for(struct estate *es, struct leave_wait *wait, uint64_t until_u
 				wait->gone_us ? ": it ended, and goes on when it is started again"
 				: !wait->there
 					? ": it does not answer, and whether it is dead is not "
-					  "known: it has to be back, or its host, first"
+					  "known: it has to be back, or its host, first; or who "
+					  "knows that it is dead says so (\"estate leave --dead\")"
 					: "");
 		nap(wait->peer && wait->peer->far ? NAP_FAR_US : NAP_US);
 	}
@@ -460,9 +482,11 @@ static int leave(struct estate *es, const struct estate_leave_attr *attr)
 					 ? "it is taking over another instance just now"
 					 : "an instance that it took over has not finished "
 					   "its leave: start that one again");
+	es->wait.dead = attr && attr->dead && *attr->dead ? attr->dead : NULL;
 	error = hand_over(es, attr && attr->to && *attr->to ? attr->to : NULL, until_us);
 	if (!error)
 		error = finish(es);
+	es->wait.dead = NULL;
 	/* As it was before. */
 	if (error && region_state(es->region.memory) == LAYOUT_JOINED)
 		adopter_go_on(es->adopter);

@@ -21,6 +21,7 @@ struct leave_wait {
 	unsigned int recorded; /* looks in a row that found a record of us; of a far one */
 	int there; /* it is connected, and what is read of it now is not older than now */
 	int comes_back; /* it has a pool: when it ends in the midst, it goes on some day */
+	const char *dead; /* of this call: who is said to be dead; NULL: nobody */
 	uint64_t gone_us; /* since when it certainly is no more; 0: it may be */
 };
 

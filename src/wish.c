@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "wish.h"
 
-#include "ask.h"
 #include "error.h"
 #include "member.h"
 
@@ -12,17 +11,17 @@
 int wish_take(struct group *group, struct reader *reader)
 {
 	struct wish *wish = &group->wish;
-	char to[ESTATE_NAME_MAX];
+	struct ask_wish what;
 	int error;
 
 	/* What came of an earlier one is not what will come of this one. */
 	wish_tell(group);
-	error = ask_take(reader->source.fd, &group->identity, to);
+	error = ask_take(reader->source.fd, &group->identity, &what);
 	if (error)
 		return error;
 	reader->asks = 1;
 	pthread_mutex_lock(&group->lock);
-	strcpy(wish->to, to);
+	wish->what = what;
 	__atomic_store_n(&wish->wanted, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&group->lock);
 	ask_tell(reader->source.fd, ASK_NOTED, 0, "");
@@ -71,9 +70,24 @@ int wish_wanted(struct group *group, char *to)
 	pthread_mutex_lock(&group->lock);
 	wanted = wish->wanted;
 	if (wanted && to)
-		strcpy(to, wish->to);
+		strcpy(to, wish->what.to);
 	pthread_mutex_unlock(&group->lock);
 	return wanted;
+}
+
+int wish_says_dead(struct group *group, const char *name, int answers)
+{
+	struct wish *wish = &group->wish;
+	int dead;
+
+	if (!__atomic_load_n(&wish->wanted, __ATOMIC_ACQUIRE))
+		return 0;
+	pthread_mutex_lock(&group->lock);
+	dead = wish->wanted && !strcmp(wish->what.dead, name);
+	if (dead && answers)
+		*wish->what.dead = 0;
+	pthread_mutex_unlock(&group->lock);
+	return dead && !answers;
 }
 
 void wish_failed(struct group *group, int error)

@@ -6,7 +6,7 @@
 #ifndef WISH_H
 #define WISH_H
 
-#include <estate/instance.h>
+#include "ask.h"
 
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ struct wish {
 	int wanted; /* read without the lock */
 	int untold; /* an attempt failed, and who asked does not know yet; read without the lock */
 	/* Under the group's lock. */
-	char to[ESTATE_NAME_MAX];
+	struct ask_wish what;
 	int error; /* of the last attempt */
 	char reason[256];
 	int handed_over;
@@ -33,6 +33,8 @@ void wish_end(struct group *group);
 
 /* The program: 1 if there is a wish, and who is to take over, in @to if that is not NULL. */
 int wish_wanted(struct group *group, char *to);
+/* Whether it says that the instance called @name is dead: of one that @answers, no more from now on. */
+int wish_says_dead(struct group *group, const char *name, int answers);
 /* An attempt failed with @error and the thread's last sentence, and is over; so is the wish. */
 void wish_failed(struct group *group, int error);
 /* All is handed over, and what follows is group_leave(). */

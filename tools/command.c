@@ -51,6 +51,9 @@ static const char usage[] =
 	"                         damaged and does not tell; pool adopt: who is to take over\n"
 	"  -t, --to=NAME          leave: who is to take over (default: whoever can)\n"
 	"  -T, --timeout=S        leave: how many seconds to wait for it (default: 60)\n"
+	"  -D, --dead=NAME        leave: who was to take over, and is dead for certain, as its "
+	"host\n"
+	"                         or its pool will not come back: somebody else is asked\n"
 	"  -h, --help             print this\n"
 	"  -V, --version          print the version\n"
 	"\n"
@@ -60,21 +63,14 @@ static const char usage[] =
 	"that was asked to leave has not left; 2 on errors.\n";
 
 static const struct option long_options[] = {
-	{ "group", required_argument, NULL, 'g' },
-	{ "registry", required_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "deadline", required_argument, NULL, 'd' },
-	{ "rows", required_argument, NULL, 'n' },
-	{ "field", required_argument, NULL, 'f' },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "once", no_argument, NULL, '1' },
-	{ "size", required_argument, NULL, 's' },
-	{ "name", required_argument, NULL, 'N' },
-	{ "to", required_argument, NULL, 't' },
-	{ "timeout", required_argument, NULL, 'T' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ 0 },
+	{ "group", required_argument, NULL, 'g' },    { "registry", required_argument, NULL, 'r' },
+	{ "json", no_argument, NULL, 'j' },	      { "deadline", required_argument, NULL, 'd' },
+	{ "rows", required_argument, NULL, 'n' },     { "field", required_argument, NULL, 'f' },
+	{ "interval", required_argument, NULL, 'i' }, { "once", no_argument, NULL, '1' },
+	{ "size", required_argument, NULL, 's' },     { "name", required_argument, NULL, 'N' },
+	{ "to", required_argument, NULL, 't' },	      { "timeout", required_argument, NULL, 'T' },
+	{ "dead", required_argument, NULL, 'D' },     { "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },	      { 0 },
 };
 
 static const struct {
@@ -175,8 +171,8 @@ int main(int argc, char **argv)
 				   .timeout = 60 };
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "g:r:jd:n:f:i:1s:N:t:T:hV", long_options, NULL)) !=
-	       -1) {
+	while ((letter = getopt_long(argc, argv, "g:r:jd:n:f:i:1s:N:t:T:D:hV", long_options,
+				     NULL)) != -1) {
 		switch (letter) {
 		case 'g':
 			options.group = optarg;
@@ -211,6 +207,9 @@ int main(int argc, char **argv)
 			break;
 		case 't':
 			options.to = optarg;
+			break;
+		case 'D':
+			options.dead = optarg;
 			break;
 		case 'T':
 			options.timeout = (unsigned int)number(optarg, "timeout", 1, 86400);

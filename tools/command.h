@@ -22,6 +22,7 @@ struct options {
 	/* of leave */
 	const char *to;
 	unsigned int timeout; /* seconds */
+	const char *dead; /* who will not come back */
 };
 
 /* Each returns the command's exit status: 0, 1 for an answer that is partial or empty. */

@@ -40,6 +40,7 @@ int command_leave(struct estate *es, const struct options *options, int argc, ch
 
 	(void)argc;
 	attr.to = options->to;
+	attr.dead = options->dead;
 	attr.deadline_ms = options->timeout * 1000;
 	if (isatty(STDERR_FILENO)) {
 		attr.progress = show_progress;

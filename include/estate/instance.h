@@ -199,11 +199,14 @@ ESTATE_API int estate_sync(struct estate *es);
  * @to: the name of the instance that is to take over; NULL or "" for whichever can,
  *	chosen so that those who leave spread over those who stay
  * @deadline_ms: how long to wait for it, 0 for a minute
+ * @dead: the name of an instance which is dead for certain, and stays so, with its pool
+ *	if it has one; NULL or "" for none. See estate_leave()
  */
 struct estate_leave_attr {
 	size_t size;
 	const char *to;
 	unsigned int deadline_ms;
+	const char *dead;
 };
 
 #define ESTATE_LEAVE_ATTR_INIT                           \
@@ -230,7 +233,10 @@ struct estate_leave_attr {
  * Leaver, adopter and readers may be on any hosts. If any of the group can be read from
  * another host, the hand-over begins a second after the seal, when nobody relies any more
  * on not having seen it. An adopter on another host to which the connection breaks is waited
- * for, until it is back, or it is certain that it is dead: see doc/rdma.md.
+ * for, until it is back, or it is certain that it is dead: see doc/rdma.md. If its host will
+ * not come back, only somebody else can know that: say so by @dead, or by "estate leave
+ * --dead", and another one is asked. If it is not true, what it had taken counts twice; so
+ * it is not believed of one that answers.
  *
  * Thread safety: no other thread may be in a call with @es or its tables.
  *
@@ -299,6 +305,8 @@ typedef void estate_ask_leave_fn(unsigned int waited_ms, int handing_over, void 
  * @size: sizeof(struct estate_ask_leave_attr), set by ESTATE_ASK_LEAVE_ATTR_INIT
  * @to: the name of the instance that is to take over; NULL or "" for whichever can
  * @deadline_ms: how long to wait until it has left, 0 for a minute
+ * @dead: as in struct estate_leave_attr: the one that it has asked to take over, and
+ *	waits for
  * @progress: called about twice a second meanwhile; NULL for nothing
  * @arg: for @progress
  */
@@ -306,6 +314,7 @@ struct estate_ask_leave_attr {
 	size_t size;
 	const char *to;
 	unsigned int deadline_ms;
+	const char *dead;
 	estate_ask_leave_fn *progress;
 	void *arg;
 };

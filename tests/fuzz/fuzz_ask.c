@@ -12,16 +12,21 @@ static int ends(const char *text, size_t room)
 	return memchr(text, 0, room) != NULL;
 }
 
+static int is_name(const char field[ESTATE_NAME_MAX])
+{
+	return ends(field, ESTATE_NAME_MAX) && (!*field || region_name_valid(field));
+}
+
 static void check_request(const void *bytes, size_t length, const struct region_identity *identity)
 {
-	char to[ESTATE_NAME_MAX] = "before";
+	struct ask_wish wish = { "before", "before" };
 	struct ask_reply reply = { 0 };
-	int error = ask_check_request(bytes, length, identity, to, &reply);
+	int error = ask_check_request(bytes, length, identity, &wish, &reply);
 
 	if (error > 0)
 		abort();
-	if (!error ? !ends(to, sizeof(to)) || (*to && !region_name_valid(to))
-		   : strcmp(to, "before") != 0)
+	if (!error ? !is_name(wish.to) || !is_name(wish.dead)
+		   : strcmp(wish.to, "before") != 0 || strcmp(wish.dead, "before") != 0)
 		abort();
 	/* What we refuse, we say in order. */
 	if (error && reply.state && ask_check_reply(&reply, sizeof(reply), &reply))
@@ -39,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 3)
 		return 0;
 	/* Changes to a good message, or to none. */
-	ask_make_request(&request, &identity, "adopter");
+	ask_make_request(&request, &identity, "adopter", "another");
 	ask_make_reply(&reply, ASK_FAILED, -1, "a reason");
 	if (data[0] % 3 == 1)
 		memcpy(bytes, &request, sizeof(request));

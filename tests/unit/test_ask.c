@@ -233,6 +233,9 @@ static void test_bad_calls(void **state)
 	attr.to = "../one";
 	assert_error(estate_ask_leave(observer, "one", &attr), -EINVAL, "../one");
 	attr.to = NULL;
+	attr.dead = "../one";
+	assert_error(estate_ask_leave(observer, "one", &attr), -EINVAL, "../one");
+	attr.dead = NULL;
 	attr.size--;
 	assert_error(estate_ask_leave(observer, "one", &attr), -EINVAL, "ATTR_INIT");
 	assert_int_equal(estate_leave_wanted(one, NULL), 0);
@@ -287,7 +290,7 @@ static void test_hostile_requests(void **state)
 	struct ask_request bad;
 	struct ask_reply reply;
 
-	ask_make_request(&good, &one->identity, "two");
+	ask_make_request(&good, &one->identity, "two", "");
 	/* Cut off: too short to be of anybody, or to be understood. */
 	for (size_t length = 1; length < sizeof(good); length++) {
 		if (length < 12)
@@ -320,6 +323,13 @@ static void test_hostile_requests(void **state)
 	strcpy(bad.to, "one");
 	refused(*state, &bad, sizeof(bad), -EINVAL, "itself");
 	bad = good;
+	memset(bad.dead, 'd', sizeof(bad.dead));
+	refused(*state, &bad, sizeof(bad), -EPROTO, "malformed");
+	strcpy(bad.dead, "../two");
+	refused(*state, &bad, sizeof(bad), -EPROTO, "malformed");
+	strcpy(bad.dead, "one");
+	refused(*state, &bad, sizeof(bad), -EINVAL, "it answers");
+	bad = good;
 	strcpy(bad.group, "tes");
 	refused(*state, &bad, sizeof(bad), -EPERM, "another group");
 	bad = good;
@@ -347,7 +357,7 @@ static void test_flood(void **state)
 	unsigned int sent = 0;
 
 	snprintf(address, sizeof(address), "unix:%s/test/.one.sock", (const char *)*state);
-	ask_make_request(&good, &one->identity, "");
+	ask_make_request(&good, &one->identity, "", "");
 	for (int i = 0; i < 100; i++) {
 		assert_ok(ask_send(address, &good, &sockets[i]));
 		/* It is not heard: the answers fill the socket, and are dropped then. */

@@ -690,6 +690,8 @@ static void *leave_thread(void *arg)
 
 	attr.to = "adopter";
 	attr.deadline_ms = 2500;
+	/* It answers: that is not believed, and not when it does not answer any more either. */
+	attr.dead = "adopter";
 	return (void *)(intptr_t)estate_leave(f->leaver, &attr);
 }
 
@@ -719,6 +721,45 @@ static void test_cut_off(void **state)
 	__atomic_store_n(&reader.stop, 1, __ATOMIC_SEQ_CST);
 	pthread_join(threads[0], NULL);
 	check_all(f);
+}
+
+/* Nor does it come back: somebody knows that, and says so. */
+static void test_said_dead(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
+	struct reader reader = begin_reading(f);
+	pthread_t threads[2];
+	void *result;
+
+	f->third = join(f, "third", f->addresses[2]);
+	wait_for(f->leaver, 3);
+	get(f);
+	pthread_create(&threads[0], NULL, read_on, &reader);
+	pthread_create(&threads[1], NULL, leave_thread, f);
+	nap(500);
+	/* Its host is off. */
+	adopter_stop(f->adopter->adopter);
+	fake_unplug(f->addresses[1], 1);
+	pthread_join(threads[1], &result);
+	assert_int_equal((intptr_t)result, -ETIMEDOUT);
+	attr.deadline_ms = 100;
+	attr.dead = "third";
+	assert_error(estate_leave(f->leaver, &attr), -ETIMEDOUT, "--dead");
+	assert_memory_equal(header_of(f->leaver)->adopter, f->adopter->identity.uuid, 16);
+	attr.deadline_ms = 20000;
+	attr.dead = "adopter";
+	assert_ok(estate_leave(f->leaver, &attr));
+	f->leaver = NULL;
+	__atomic_store_n(&reader.stop, 1, __ATOMIC_SEQ_CST);
+	pthread_join(threads[0], NULL);
+	for (uint64_t key = 0; key < KEYS; key++) {
+		uint64_t value = 0;
+
+		assert_ok(estate_get(counters(f->third), &key, 8, &value, 8, NULL));
+		assert_int_equal(value, LEAVERS);
+	}
+	fake_unplug(f->addresses[1], 0);
 }
 
 /* The adopter cannot read the leaver any more, when it is in the midst: it goes on when it can. */
@@ -787,6 +828,7 @@ int main(void)
 		test(test_moving),	   test(test_hostile_pages),
 		test(test_leave),	   test(test_cut_off),
 		test(test_lost_and_found), test(test_adopter_ends),
+		test(test_said_dead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

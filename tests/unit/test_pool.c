@@ -625,6 +625,58 @@ static void test_wait_again(void **state)
 	assert_ok(estate_close(two));
 }
 
+static void *ask(void *arg)
+{
+	struct estate_ask_leave_attr attr = ESTATE_ASK_LEAVE_ATTR_INIT;
+
+	attr.dead = "two";
+	assert_ok(estate_ask_leave(arg, "one", &attr));
+	return NULL;
+}
+
+/* An adopter that would come back from its pool will not, as that burnt: who knows it says so. */
+static void test_said_dead(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
+	struct estate *one;
+	struct estate *three;
+	pthread_t thread;
+	char path[128];
+	pid_t adopter;
+	int ready[2];
+	char byte;
+
+	strcpy(path, f->pool);
+	strcat(f->pool, "2");
+	assert_int_equal(pipe(ready), 0);
+	adopter = start_adopter(f, ready[1], -1);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	strcpy(f->pool, path);
+	one = begin(f);
+	add(table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	leave.deadline_ms = 50;
+	assert_int_equal(leave_to_somebody(one, &leave), -ETIMEDOUT);
+	/* Too early: it answers. */
+	leave.dead = "two";
+	assert_int_equal(estate_leave(one, &leave), -ETIMEDOUT);
+	kill(adopter, SIGKILL);
+	waitpid(adopter, NULL, 0);
+	strcat(f->pool, "3");
+	assert_ok(try_open(f, "three", &three));
+	leave.dead = NULL;
+	leave.deadline_ms = 1000;
+	assert_int_equal(estate_leave(one, &leave), -ETIMEDOUT);
+	/* An operator's word, while it waits. */
+	assert_int_equal(pthread_create(&thread, NULL, ask, three), 0);
+	assert_ok(leave_to_somebody(one, NULL));
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	expect(table_of(three, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	assert_ok(estate_close(three));
+	close(ready[0]);
+	close(ready[1]);
+}
+
 static void *leave_now(void *arg)
 {
 	assert_ok(estate_leave(arg, NULL));
@@ -739,14 +791,14 @@ static void test_no_pool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_lives),	  test(test_what_a_crash_takes),
-		test(test_periodic),	  test(test_large),
-		test(test_full_tables),	  test(test_batches),
-		test(test_handles),	  test(test_refused),
-		test(test_damaged),	  test(test_damaged_entry),
-		test(test_adopt),	  test(test_wait_again),
-		test(test_adopt_adopter), test(test_not_done),
-		test(test_no_pool),
+		test(test_lives),	test(test_what_a_crash_takes),
+		test(test_periodic),	test(test_large),
+		test(test_full_tables), test(test_batches),
+		test(test_handles),	test(test_refused),
+		test(test_damaged),	test(test_damaged_entry),
+		test(test_adopt),	test(test_wait_again),
+		test(test_said_dead),	test(test_adopt_adopter),
+		test(test_not_done),	test(test_no_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
