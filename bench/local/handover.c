@@ -35,7 +35,7 @@
 /* Nothing takes so long unless the other side is dead. */
 #define WAIT_NS 120000000000ull
 
-#define POLL_US 200
+#define POLL_US 1000
 
 /* What both sides tell each other: keys of a table in which the highest number counts. */
 enum signal {
