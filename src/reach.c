@@ -75,7 +75,7 @@ static int begin(struct reach *reach, const struct roster_entry *leaver, struct 
 	known = &request->lineup->places[table->number][reach->instance];
 	known->state = 0;
 	known->far = (struct far_table){ &table->geometry, place->offset, place->salt };
-	request->query.deadline_us = clock_monotonic_us() + READ_US;
+	request->query.deadline_us = pace_us(&reach->view->pace) + READ_US;
 	reach->stripes = stripes_begin(reach->view, request, home);
 	if (!reach->stripes)
 		return -ENOMEM;
@@ -108,7 +108,7 @@ void reach_rest(struct reach *reach)
 
 struct remote_source reach_home(struct reach *reach, uint64_t home, int *error)
 {
-	reach->view->scan.query.deadline_us = clock_monotonic_us() + READ_US;
+	reach->view->scan.query.deadline_us = pace_us(&reach->view->pace) + READ_US;
 	return stripes_source(reach->stripes, reach->instance, home, error);
 }
 

@@ -5,6 +5,7 @@
 #include "crc.h"
 #include "error.h"
 #include "judge.h"
+#include "pace.h"
 #include "reach.h"
 #include "remote.h"
 #include "slot.h"
@@ -44,6 +45,7 @@ struct run {
 	uint64_t home; /* the same */
 	struct entry_copy *copies; /* of one home */
 	unsigned int room;
+	struct pace pace; /* a look at the clock at each home would take longer than the rest */
 	unsigned char *values; /* of extents: ABSORB_MAX, or of a far one's, those of the home */
 	size_t value_room;
 	size_t values_max;
@@ -128,7 +130,7 @@ static void give_back(struct run *run)
 static int read_home(struct run *run, const struct remote_source *source)
 {
 	for (;;) {
-		int found = remote_home(source, run->home, clock_monotonic_us() + READ_US,
+		int found = remote_home(source, run->home, pace_us(&run->pace) + READ_US,
 					run->copies, run->room);
 		struct entry_copy *larger;
 
