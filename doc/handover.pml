@@ -5,11 +5,12 @@
  * but READs, the words of one of which come in any order. R's every answer says 3, or that
  * somebody is missing. A may die at any moment. Time is a number that goes up when it likes.
  *
- *	spin -a handover.pml && gcc -O2 -DBITSTATE -DSAFETY -o pan pan.c && ./pan -m400000 -w34 -k3
+ *	spin -a handover.pml && gcc -O2 -DSAFETY -DCOLLAPSE -DMEMLIM=18000 -o pan pan.c && ./pan -m2000000 -w27
  *
- * -DLEASE=..., -DRIPE=..., -DDEATH=..., -DEND=...: other times than these; -DONCE: R believes a record
- * that it sees for the first time. With -DRIPE=0 spin finds an answer that is wrong at once. The
- * whole of it has more states than were ever visited: it is a search, and no proof.
+ * That visits all of its 127 million states, in 4 minutes and 6 GB: none is wrong. -DLEASE=..., -DRIPE=...,
+ * -DDEATH=..., -DKEEP=..., -DEND=... (to spin -a): other times than these. -DONCE: R believes a record that it sees
+ * for the first time. With -DRIPE=0, or -DKEEP=0 (an adopter makes another leaver's record of X's as soon as X has
+ * finished), an answer is wrong.
  */
 #ifndef LEASE
 #define LEASE 1
@@ -20,8 +21,11 @@
 #ifndef DEATH
 #define DEATH 2
 #endif
+#ifndef KEEP
+#define KEEP 1
+#endif
 #ifndef END
-#define END 6 /* of time */
+#define END 4 /* of time */
 #endif
 
 #define JOINED 1
@@ -70,7 +74,7 @@ active proctype leaver()
 	state = SEALED;
 	when = now;
 	do
-	:: !ripe && now >= when + RIPE -> ripe = 1
+	:: !ripe && now >= when + RIPE -> d_step { ripe = 1; when = 0 }
 	:: a_there && who == X && said == DONE -> break
 	:: !a_there -> goto died
 	:: now == END -> goto ends
@@ -90,11 +94,13 @@ died:
 	:: else
 	fi;
 ends:
-	skip
+	when = 0
 }
 
 active proctype adopter()
 {
+	byte when;
+
 	(state == SEALED && ripe) || now == END;
 	if
 	:: now == END -> goto over
@@ -131,9 +137,16 @@ active proctype adopter()
 	said = DONE;
 	finished || now == END;
 	if
-	:: finished -> said = ENDED; who = 0; said = 0; cursor = 0
+	:: finished -> d_step { said = ENDED; when = now }
+	:: else -> goto over
+	fi;
+	/* The record is somebody else's then. */
+	now >= when + KEEP || now == END;
+	if
+	:: now >= when + KEEP -> who = 0; said = 0; cursor = 0
 	:: else
 	fi;
+	when = 0;
 	goto over;
 die:
 	a_there = 0;
@@ -156,29 +169,24 @@ active proctype background()
 	od
 }
 
-/* One look: a READ of either page, in whatever order. */
-byte seen_state, seen_who, seen_said, seen_cursor;
-bit seen_finished, seen_x, seen_a;
-bit known; /* the look before this one showed X's record */
-
+/*
+ * One look: a READ of either page, whose words are loaded in whatever order. Nobody but the reader sees
+ * what it is about, so that is local, and what it makes of it is one step.
+ */
 inline look()
 {
-	bit t1 = 0; bit t2 = 0; bit t3 = 0; bit t4 = 0; bit t5 = 0;
-
-	seen_x = x_there;
-	seen_a = a_there;
-	t1 = 0; t2 = 0; t3 = 0; t4 = 0; t5 = 0;
+	d_step { seen_x = x_there; seen_a = a_there; loaded = 0 }
 	do
-	:: !t1 -> seen_state = state; t1 = 1
-	:: !t2 -> seen_finished = finished; t2 = 1
-	:: !t3 -> seen_who = who; t3 = 1
-	:: !t4 -> seen_said = said; t4 = 1
-	:: !t5 -> seen_cursor = cursor; t5 = 1
-	:: t1 && t2 && t3 && t4 && t5 -> break
+	:: d_step { !(loaded & 1) -> seen_state = state; loaded = loaded | 1 }
+	:: d_step { !(loaded & 2) -> seen_finished = finished; loaded = loaded | 2 }
+	:: d_step { !(loaded & 4) -> seen_who = who; loaded = loaded | 4 }
+	:: d_step { !(loaded & 8) -> seen_said = said; loaded = loaded | 8 }
+	:: d_step { !(loaded & 16) -> seen_cursor = cursor; loaded = loaded | 16 }
+	:: loaded == 31 -> break
 	od;
+	skip;
 	/* A READ that a side does not live to complete is none. */
-	seen_x = seen_x && x_there;
-	seen_a = seen_a && a_there
+	d_step { seen_x = seen_x && x_there; seen_a = seen_a && a_there; loaded = 0 }
 }
 
 #ifdef ONCE
@@ -194,84 +202,88 @@ inline look()
 
 inline judge(out)
 {
-	if
-	:: !seen_x -> out = MISSING
-	:: seen_x && seen_state == JOINED -> out = COUNTS
-	:: seen_x && seen_state == SEALED && seen_finished -> out = (seen_a -> TAKEN : UNSURE)
-	:: seen_x && seen_state == SEALED && !seen_finished ->
+	d_step {
 		if
-		:: !seen_a || seen_who != X || seen_said == 0 -> out = COUNTS
-		:: seen_a && seen_who == X && seen_said != 0 && !(KNOWN) -> out = UNSURE
-		:: seen_a && seen_who == X && seen_said != 0 && (KNOWN) ->
+		:: !seen_x -> out = MISSING
+		:: seen_x && seen_state == JOINED -> out = COUNTS
+		:: seen_x && seen_state == SEALED && seen_finished -> out = (seen_a -> TAKEN : UNSURE)
+		:: seen_x && seen_state == SEALED && !seen_finished ->
 			if
-			:: seen_said != RUNNING || seen_cursor == 2 -> out = TAKEN
-			:: seen_said == RUNNING && seen_cursor == 1 -> out = UNSURE
-			:: seen_said == RUNNING && seen_cursor == 0 -> out = COUNTS
+			:: !seen_a || seen_who != X || seen_said == 0 -> out = COUNTS
+			:: seen_a && seen_who == X && seen_said != 0 && !(KNOWN) -> out = UNSURE
+			:: seen_a && seen_who == X && seen_said != 0 && (KNOWN) ->
+				if
+				:: seen_said != RUNNING || seen_cursor == 2 -> out = TAKEN
+				:: seen_said == RUNNING && seen_cursor == 1 -> out = UNSURE
+				:: seen_said == RUNNING && seen_cursor == 0 -> out = COUNTS
+				fi
 			fi
-		fi
-	fi;
-	known = seen_a && seen_who == X
+		fi;
+		known = seen_a && seen_who == X;
+		state_was = seen_state;
+		x_was = seen_x;
+		a_was = seen_a;
+		/* Dead from here on. */
+		seen_state = 0; seen_finished = 0; seen_who = 0; seen_said = 0; seen_cursor = 0;
+		seen_x = 0; seen_a = 0
+	}
 }
-
-byte got_x, got_a;
-bit has_x, has_a;
 
 inline read_values()
 {
-	bit v1 = 0; bit v2 = 0;
-
-	v1 = 0; v2 = 0;
 	do
-	:: !v1 -> d_step { has_x = x_there; got_x = 1; v1 = 1 }
-	:: !v2 -> d_step { has_a = a_there; got_a = value; v2 = 1 }
-	:: v1 && v2 -> break
+	:: d_step { !(loaded & 1) -> has_x = x_there; loaded = loaded | 1 }
+	:: d_step { !(loaded & 2) -> has_a = a_there; got = (has_a -> value : 0); loaded = loaded | 2 }
+	:: loaded == 3 -> loaded = 0; break
 	od
 }
 
+/* What is counted, of those whose values were read. */
+#define WRONG (has_x && has_a && got + 1 != 3)
+
 active proctype reader()
 {
-	byte lease, begun, before, after, a_before, tries, last;
-	byte state_before;
+	byte lease, begun, before, after, a_before, tries, last, state_before;
+	byte seen_state, seen_who, seen_said, seen_cursor, state_was, got, loaded;
+	bit seen_finished, seen_x, seen_a, has_x, has_a, x_was, a_was;
+	bit known; /* the look before this one showed X's record */
 
-	tries = 0;
 	lease = (joined -> joined + LEASE : 0);
 	read_values();
 	if
-	:: now < lease ->
-		assert(!has_x || !has_a || got_x + got_a == 3);
-		goto over
+	:: now < lease -> assert(!WRONG); goto over
 	:: else
 	fi;
-	known = 0;
-	begun = now;
+	d_step { lease = 0; begun = now }
 	look();
 	judge(before);
-	state_before = seen_state;
-	a_before = seen_a;
+	d_step { state_before = state_was; a_before = a_was }
 	if
-	:: seen_x && seen_state == JOINED -> goto values
+	:: x_was && state_was == JOINED -> goto values
 	:: else
 	fi;
-	last = begun;
-	begun = now;
-	if
-	:: now >= last + LEASE -> known = 0
-	:: else
-	fi;
+	d_step {
+		last = begun;
+		begun = now;
+		if
+		:: now >= last + LEASE -> known = 0
+		:: else
+		fi;
+		last = 0
+	}
 	look();
 	judge(before);
-	state_before = seen_state;
-	a_before = seen_a;
+	d_step { state_before = state_was; a_before = a_was }
 values:
+	skip;
 	read_values();
 	if
 	:: before == COUNTS && state_before == JOINED ->
-		assert(now >= begun + LEASE || !has_x || !has_a || !a_before || got_x + got_a == 3);
+		assert(now >= begun + LEASE || !a_before || !WRONG);
 		goto over
 	:: else
 	fi;
-	last = begun;
-	begun = now;
+	d_step { last = begun; begun = now }
 	look();
 	judge(after);
 	if
@@ -279,16 +291,18 @@ values:
 	:: else
 	fi;
 	if
-	:: before == TAKEN -> assert(!has_a || got_a == 3)
+	:: before == TAKEN -> assert(!has_a || got == 3)
 	:: before == COUNTS && !a_before -> skip
-	:: before == COUNTS && a_before && seen_a && after == COUNTS ->
-		assert(!has_x || !has_a || got_x + got_a == 3)
+	:: before == COUNTS && a_before && a_was && after == COUNTS -> assert(!WRONG)
 	/* Once more, or X is missing. */
-	:: before == COUNTS && a_before && !(seen_a && after == COUNTS) ->
-		before = after;
-		state_before = seen_state;
-		a_before = seen_a;
-		tries++;
+	:: before == COUNTS && a_before && !(a_was && after == COUNTS) ->
+		d_step {
+			before = after;
+			state_before = state_was;
+			a_before = a_was;
+			tries++;
+			last = 0
+		}
 		if
 		:: tries < 2 -> goto values
 		:: else
@@ -296,5 +310,11 @@ values:
 	:: before == UNSURE || before == MISSING -> skip
 	fi;
 over:
-	skip
+	skip;
+	/* So that what it came by does not make states of its own. */
+	d_step {
+		lease = 0; begun = 0; before = 0; after = 0; a_before = 0; tries = 0; last = 0;
+		state_before = 0; state_was = 0; got = 0; loaded = 0; has_x = 0; has_a = 0;
+		x_was = 0; a_was = 0; known = 0
+	}
 }

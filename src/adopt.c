@@ -2,6 +2,7 @@
 #include "adopt.h"
 
 #include "error.h"
+#include "handover.h"
 #include "store.h"
 #include "takeover.h"
 
@@ -28,7 +29,8 @@ struct adopter {
 	int paused; /* nothing is to begin */
 
 	/* Of the thread alone. */
-	int over[LAYOUT_ADOPTIONS_MAX]; /* nobody will ask for that record again */
+	uint64_t over_us
+		[LAYOUT_ADOPTIONS_MAX]; /* since when nobody asks for it any more; 0: somebody may */
 	int may_return
 		[LAYOUT_ADOPTIONS_MAX]; /* the leaver has a pool: if it ends, it may come back */
 	struct takeover_past past;
@@ -52,7 +54,8 @@ static uint32_t state_of(const struct layout_adoption *record)
 
 static void set_over(struct adopter *adopter, const struct layout_adoption *record, int over)
 {
-	__atomic_store_n(&adopter->over[record - records_of(adopter->es)], over, __ATOMIC_RELAXED);
+	__atomic_store_n(&adopter->over_us[record - records_of(adopter->es)],
+			 over ? clock_monotonic_us() : 0, __ATOMIC_RELAXED);
 }
 
 /* Whether there is a leaver who may come back from its pool, and must be answered then. */
@@ -62,9 +65,21 @@ static int has_unfinished(const struct adopter *adopter)
 
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX; i++)
 		if (shared_load(&records[i].epoch) &&
-		    !__atomic_load_n(&adopter->over[i], __ATOMIC_RELAXED))
+		    !__atomic_load_n(&adopter->over_us[i], __ATOMIC_RELAXED))
 			return 1;
 	return 0;
+}
+
+/*
+ * Whether a record may become somebody else's: when nobody asks for it any more, and no reader is left
+ * who has seen its leaver before that had finished, and would take what is not there for not begun.
+ */
+static int is_free(const struct adopter *adopter, unsigned int i)
+{
+	uint64_t over_us = adopter->over_us[i];
+
+	return !shared_load(&records_of(adopter->es)[i].epoch) ||
+	       (over_us && clock_monotonic_us() >= over_us + HANDOVER_DEATH_US);
 }
 
 /*
@@ -88,7 +103,7 @@ static struct layout_adoption *find_record(struct adopter *adopter,
 	if (adopter->es->pool && has_unfinished(adopter))
 		return NULL;
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !record; i++)
-		if (!records[i].epoch || adopter->over[i])
+		if (is_free(adopter, i))
 			record = &records[i];
 	if (!record)
 		return NULL;
@@ -214,7 +229,7 @@ static void settle(struct adopter *adopter, const struct roster *roster)
 	struct layout_adoption *records = records_of(adopter->es);
 
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !adopter->busy; i++) {
-		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over[i] ||
+		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over_us[i] ||
 		    adopter->may_return[i] || !roster_gone(roster, records[i].leaver, 1) ||
 		    forget(adopter))
 			continue;

@@ -112,6 +112,15 @@ static uint64_t taken(const struct look *look, unsigned int i, const struct layo
 	return __atomic_load_n(&adoption->cursor[number], __ATOMIC_ACQUIRE);
 }
 
+/* Whether readers need no record any more to know where it is. */
+static int has_finished(const struct layout_header *header)
+{
+	enum layout_state state = region_state(header);
+
+	return state == LAYOUT_LEFT ||
+	       (state == LAYOUT_SEALED && (shared_load(&header->flags) & LAYOUT_FINISHED));
+}
+
 /* What is to be said of an instance that may be anything by now. */
 static void look_at(const struct look *look, unsigned int i, const struct handover *last,
 		    struct handover *now)
@@ -138,12 +147,19 @@ static void look_at(const struct look *look, unsigned int i, const struct handov
 			return;
 	}
 	now->state = region_state(header);
-	if (now->state == LAYOUT_LEFT ||
-	    (now->state == LAYOUT_SEALED && (shared_load(&header->flags) & LAYOUT_FINISHED))) {
+	if (has_finished(header)) {
 		*now = after_leaving(look, header);
 	} else if (now->state != LAYOUT_JOINED) {
 		now->state = LAYOUT_SEALED;
 		now->cursor = taken(look, i, header, last, now);
+		/*
+		 * That nothing is said of it may mean that it is over, and its record another one's by
+		 * now. Then it had finished before, which is seen if it is mapped; if it is far, records
+		 * stay for longer than a look is good for.
+		 */
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (!now->cursor && has_finished(header))
+			*now = after_leaving(look, header);
 	}
 	now->unsure |= now->cursor == NOT_KNOWN;
 }

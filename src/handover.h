@@ -32,7 +32,7 @@
  * On the clocks of two hosts, so that the one has to be well below the other: some
  * heartbeats may be missed, and clocks may run differently. The third one is how long the
  * leaver waits from an adopter's death on, before it asks another one: longer than any reader
- * takes that may have read the dead one.
+ * takes that may have read the dead one; and how long an adopter's record of a leaver stays after the end.
  */
 #define HANDOVER_LEASE_US 400000
 #define HANDOVER_RIPE_US 1000000

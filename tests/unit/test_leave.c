@@ -2,6 +2,7 @@
 /* Leaving with a hand-over: nothing is lost, nothing counts twice, and who cannot take over says so. */
 #include "check.h"
 #include "group.h"
+#include "handover.h"
 #include "scratch.h"
 #include "store.h"
 
@@ -169,6 +170,29 @@ static void test_filled_up(void **state)
 		assert_ok(estate_get(table, &key, 8, &value, 8, NULL));
 		assert_int_equal(value, key + 1);
 	}
+	assert_ok(estate_close(two));
+}
+
+/*
+ * Who is taken over can be looked up for some time after the end: a reader who has seen a leaver's
+ * header before it finished may see its adopter's record that much later.
+ */
+static void test_records_stay(void **state)
+{
+	struct estate *two = group_open(*state, "two", REGION);
+	uint64_t first_us = clock_monotonic_us();
+
+	for (int i = 0; i <= LAYOUT_ADOPTIONS_MAX; i++) {
+		struct estate *one = group_open(*state, "one", REGION);
+		struct region_identity identity = one->identity;
+
+		add_all(sums(one, "t"), 0, 10, 1);
+		group_wait(one, 2);
+		assert_ok(estate_leave(one, NULL));
+		assert_non_null(region_adoption(two->region.memory, identity.uuid, identity.epoch));
+	}
+	/* The last one had to wait for the first one's. */
+	assert_true(clock_monotonic_us() >= first_us + HANDOVER_DEATH_US);
 	assert_ok(estate_close(two));
 }
 
@@ -463,9 +487,10 @@ static void test_beside_readers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_common_keys), test(test_filled_up),	   test(test_miscounted),
-		test(test_sums),	test(test_rules),	   test(test_custom),
-		test(test_refused),	test(test_beside_readers), test(test_finished),
+		test(test_records_stay), test(test_common_keys), test(test_filled_up),
+		test(test_miscounted),	 test(test_sums),	 test(test_rules),
+		test(test_custom),	 test(test_refused),	 test(test_beside_readers),
+		test(test_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
