@@ -31,6 +31,10 @@ static int reduce_custom(const struct estate_table *table, void *value, size_t *
 	memset(buffers + 2 * room, 0, room);
 	error = table->custom(values, 2, buffers + 2 * room, table->geometry.value_size, &result,
 			      table->custom_arg);
+	/* That would be taken for the table's own word, and waited for. */
+	if (error == -ENOSPC)
+		error = error_set(-EOVERFLOW, "table %s: its custom function returns -ENOSPC",
+				  table->name);
 	if (!error && !table_length_suits(&table->geometry, result))
 		error = table_refuse_length(table, result);
 	if (!error) {

@@ -41,7 +41,8 @@ typedef int absorb_done_fn(uint64_t hash, void *arg);
  * table's merge rule. *@reserved new ones were counted by write_reserve(), and it
  * shrinks by those that come; any more are counted here. A durable table has them for good when it returns. @done: NULL, or of a
  * home that was begun before: what is in our table already. 0, or a negative errno
- * value with a sentence: what memory, a full table, a custom reducer or the pool says.
+ * value with a sentence: what memory, a full table, a custom reducer or the pool says. -ENOSPC is the full table
+ * alone, and then none of them was merged.
  */
 int absorb(struct estate_table *table, uint64_t home, const struct absorbed *entries,
 	   unsigned int count, absorb_intend_fn *intend, absorb_done_fn *done, void *arg,

@@ -29,10 +29,10 @@ struct adopter {
 	int paused; /* nothing is to begin */
 
 	/* Of the thread alone. */
-	uint64_t over_us
-		[LAYOUT_ADOPTIONS_MAX]; /* since when nobody asks for it any more; 0: somebody may */
-	int may_return
-		[LAYOUT_ADOPTIONS_MAX]; /* the leaver has a pool: if it ends, it may come back */
+	/* Of each record: since when nobody asks for it any more; 0: somebody may. */
+	uint64_t over_us[LAYOUT_ADOPTIONS_MAX];
+	/* And whether its leaver has a pool: if it ends, it may come back. */
+	int may_return[LAYOUT_ADOPTIONS_MAX];
 	struct takeover_past past;
 };
 

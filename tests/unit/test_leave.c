@@ -318,6 +318,43 @@ static void test_custom(void **state)
 	assert_ok(estate_close(two));
 }
 
+static int no_room(const struct estate_value *values, unsigned int count, void *out,
+		   size_t out_size, size_t *out_length, void *arg)
+{
+	(void)values;
+	(void)count;
+	(void)out;
+	(void)out_size;
+	(void)out_length;
+	(void)arg;
+	return -ENOSPC;
+}
+
+/* A function that fails ends it, with the error that means a full table, too. */
+static void test_custom_fails(void **state)
+{
+	struct estate *one = group_open(*state, "one", REGION);
+	struct estate *two = group_open(*state, "two", REGION);
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+	struct estate_table *table;
+	uint64_t key = 5;
+
+	attr.key_size = 8;
+	attr.value_type = ESTATE_OPAQUE;
+	attr.value_count = 8;
+	attr.merge = ESTATE_MERGE_CUSTOM;
+	attr.custom = no_room;
+	attr.capacity = 10;
+	assert_ok(estate_table_open(one, "t", &attr, &table));
+	assert_ok(estate_put(table, &key, 8, &(uint64_t){ 30 }, 8));
+	assert_ok(estate_table_open(two, "t", &attr, &table));
+	assert_ok(estate_put(table, &key, 8, &(uint64_t){ 12 }, 8));
+	group_wait(one, 2);
+	assert_error(estate_leave(one, NULL), -EIO, strerror(EOVERFLOW));
+	assert_ok(estate_close(one));
+	assert_ok(estate_close(two));
+}
+
 static void test_refused(void **state)
 {
 	struct estate *one = group_open(*state, "one", REGION);
@@ -487,10 +524,10 @@ static void test_beside_readers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_records_stay), test(test_common_keys), test(test_filled_up),
-		test(test_miscounted),	 test(test_sums),	 test(test_rules),
-		test(test_custom),	 test(test_refused),	 test(test_beside_readers),
-		test(test_finished),
+		test(test_custom_fails),   test(test_records_stay), test(test_common_keys),
+		test(test_filled_up),	   test(test_miscounted),   test(test_sums),
+		test(test_rules),	   test(test_custom),	    test(test_refused),
+		test(test_beside_readers), test(test_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
