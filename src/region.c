@@ -149,6 +149,7 @@ int region_prepare_table(struct region *region, const char *name, const struct g
 {
 	uint32_t number = region_header(region)->tables;
 	struct layout_table *made = directory(region->memory) + number;
+	struct layout_table raw;
 	struct region_table result = { .geometry = *geometry,
 				       .offset = region->used,
 				       .salt = salt };
@@ -165,7 +166,9 @@ int region_prepare_table(struct region *region, const char *name, const struct g
 			name, (unsigned long long)geometry->length, region->size - region->used,
 			region->size, (unsigned long long)region->used + geometry->length);
 	strcpy(result.name, name);
-	region_describe_table(&result, made);
+	region_describe_table(&result, &raw);
+	/* Nobody goes by it before it is published, but a READ of all of the directory brings it. */
+	shared_copy_to(made, &raw, sizeof(raw));
 	*entries = &made->entries;
 	*table = result;
 	return 0;

@@ -44,9 +44,9 @@ static uint32_t take(struct input *input, size_t bytes)
 }
 
 /* "Persistent" memory: no system calls, and nothing is kept. */
-static struct persist persist_of(unsigned char *bytes)
+static struct medium medium_of(unsigned char *bytes)
 {
-	return (struct persist){ .memory = bytes, .size = POOL_SIZE, .real = 1 };
+	return (struct medium){ .memory = bytes, .size = POOL_SIZE, .real = 1 };
 }
 
 static struct estate_table *make_table(const char *name, const struct region_table *place,
@@ -70,7 +70,7 @@ static void free_table(struct estate_table *table)
 }
 
 /* A table of the good pool, by the way that an instance fills it. */
-static uint64_t add_table(struct persist *persist, unsigned int number, const char *name,
+static uint64_t add_table(struct medium *medium, unsigned int number, const char *name,
 			  size_t value_size, uint64_t offset)
 {
 	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
@@ -78,7 +78,6 @@ static uint64_t add_table(struct persist *persist, unsigned int number, const ch
 	struct estate_table *table;
 	struct mirror mirror;
 	unsigned char value[1000];
-	int failed = 0;
 
 	attr.key_size = 12;
 	attr.value_count = value_size;
@@ -86,11 +85,10 @@ static uint64_t add_table(struct persist *persist, unsigned int number, const ch
 	attr.durability = ESTATE_DURABILITY_BEFORE_RETURN;
 	strcpy(place.name, name);
 	memset(region, 0, POOL_SIZE);
-	if (geometry_init(&place.geometry, &attr) || image_describe(persist, number, &place))
+	if (geometry_init(&place.geometry, &attr) || image_describe(medium, number, &place))
 		abort();
 	table = make_table(name, &place, region);
-	if (mirror_init(&mirror, table, persist, persist->memory + offset, &failed) ||
-	    mirror_attach(&mirror))
+	if (mirror_init(&mirror, table, medium, medium->memory + offset) || mirror_attach(&mirror))
 		abort();
 	table_choose_writes(table, 1);
 	for (uint32_t id = 0; id < KEYS; id++) {
@@ -108,7 +106,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct format_header header = { .size = POOL_SIZE, .group = "fuzz", .name = "one" };
 	struct format_life life = { .sequence = 1, .epoch = 7, .state = FORMAT_OPEN };
-	struct persist persist;
+	struct medium medium;
 	uint64_t end;
 
 	(void)argc;
@@ -118,11 +116,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	copy = malloc(POOL_SIZE);
 	/* As a region is, which is mapped. */
 	region = aligned_alloc(4096, POOL_SIZE);
-	persist = persist_of(good);
-	end = add_table(&persist, 0, "inline", 30, LAYOUT_TABLES);
-	end = add_table(&persist, 1, "large", 1000, end);
-	if (end > POOL_SIZE || image_write_life(&persist, 0, &life) ||
-	    image_write_header(&persist, &header))
+	medium = medium_of(good);
+	end = add_table(&medium, 0, "inline", 30, LAYOUT_TABLES);
+	end = add_table(&medium, 1, "large", 1000, end);
+	if (end > POOL_SIZE || image_write_life(&medium, 0, &life) ||
+	    image_write_header(&medium, &header))
 		abort();
 	return 0;
 }
@@ -221,8 +219,8 @@ static void check_copy(const struct survey *survey, const struct region_table *t
 static void try_table(struct survey *survey, unsigned int index)
 {
 	const struct region_table *table = &survey->tables[index];
-	struct persist persist = persist_of(copy);
-	struct persist_batch batch = persist_begin(&persist);
+	struct medium medium = medium_of(copy);
+	struct persist_batch batch = persist_begin(&medium);
 	struct estate_pool_table report;
 
 	if (survey_table(survey, index, NULL, NULL, &report))
@@ -239,17 +237,16 @@ static void try_table(struct survey *survey, unsigned int index)
 static void try_recovery(unsigned int number)
 {
 	struct estate_recovery report = { 0 };
-	struct persist persist = persist_of(memory);
+	struct medium medium = medium_of(memory);
 	struct region_table place;
 	struct estate_table *table;
 	struct mirror mirror;
-	int failed = 0;
 
 	if (format_table(memory, POOL_SIZE, number, "fuzz", &place))
 		return;
 	memset(region, 0, POOL_SIZE);
 	table = make_table("fuzz", &place, region);
-	if (mirror_init(&mirror, table, &persist, memory + place.offset, &failed))
+	if (mirror_init(&mirror, table, &medium, memory + place.offset))
 		abort();
 	/* Of the one table as after a crash, of the other as after an end in order. */
 	if (!recovery_run(&mirror, place.salt % 2 == 0, &report) &&
