@@ -431,13 +431,13 @@ static int look(struct pmem_pool *pool)
 		return error;
 	if (format_adoption(pool->medium.memory, &pool->adoption, &pool->adoption_copy))
 		pool->adoption.sequence = 0;
-	/* As good as new; only the counts go on. */
+	memcpy(pool->base.uuid, header->uuid, sizeof(pool->base.uuid));
+	pool->base.epoch = pool->life.epoch;
+	/* As good as new, but a later life of whose it was: its adopter may wait to hear that. */
 	if (pool->life.state == FORMAT_HANDED_OVER) {
 		pool->base.fresh = 1;
 		return 0;
 	}
-	memcpy(pool->base.uuid, header->uuid, sizeof(pool->base.uuid));
-	pool->base.epoch = pool->life.epoch;
 	pool->base.leaving = pool->life.state == FORMAT_LEAVING;
 	memcpy(pool->base.adopter, pool->life.adopter, sizeof(pool->base.adopter));
 	pool->base.adopter_pool = (int)pool->life.adopter_pool;

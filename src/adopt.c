@@ -220,6 +220,16 @@ static void see_off(struct adopter *adopter, const struct roster_entry *leaver,
 	set_over(adopter, record, record->state == LAYOUT_ADOPTION_ENDED);
 }
 
+/* A later life of a leaver is there: what it had handed over its pool knows to be ours. */
+static int came_back_later(const struct roster *roster, const struct layout_adoption *record)
+{
+	for (unsigned int i = 0; i < roster->count; i++)
+		if (roster->entries[i].epoch > record->epoch &&
+		    !memcmp(roster->entries[i].uuid, record->leaver, sizeof(record->leaver)))
+			return 1;
+	return 0;
+}
+
 /*
  * Those whom we saw neither leave nor end, as the connection broke before, and of whom it is certain now:
  * nobody asks for their records again. Lock held.
@@ -229,9 +239,12 @@ static void settle(struct adopter *adopter, const struct roster *roster)
 	struct layout_adoption *records = records_of(adopter->es);
 
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !adopter->busy; i++) {
-		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over_us[i] ||
-		    adopter->may_return[i] || !roster_gone(roster, records[i].leaver, 1) ||
-		    forget(adopter))
+		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over_us[i])
+			continue;
+		if (!came_back_later(roster, &records[i]) &&
+		    (adopter->may_return[i] || !roster_gone(roster, records[i].leaver, 1)))
+			continue;
+		if (forget(adopter))
 			continue;
 		__atomic_store_n(&records[i].state, LAYOUT_ADOPTION_ENDED, __ATOMIC_RELEASE);
 		set_over(adopter, &records[i], 1);

@@ -75,8 +75,9 @@ struct pool_operations {
 struct pool {
 	const struct pool_operations *operations;
 	uint8_t uuid[16];
-	uint64_t epoch; /* of the last life; begin() makes the one that is set here last */
-	int fresh; /* it was made by this call */
+	uint64_t
+		epoch; /* of the last life, 0: there was none; begin() makes the one that is set here last */
+	int fresh; /* it was made by this call, or its last life handed all over */
 	int leaving; /* the last life ended while it was handed over, to: */
 	uint8_t adopter[16];
 	int adopter_pool; /* which has a pool, too */

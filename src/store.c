@@ -59,7 +59,8 @@ static int make_identity(const struct estate_attr *attr, struct pool *pool,
 	strcpy(identity->group, attr->group);
 	if (attr->name)
 		strcpy(identity->name, attr->name);
-	if (pool && !pool->fresh) {
+	/* Of one that was handed over, too: see adopt.c, came_back_later(). */
+	if (pool && pool->epoch) {
 		memcpy(identity->uuid, pool->uuid, sizeof(identity->uuid));
 		/* The adopter knows it by that life. */
 		if (pool->leaving) {

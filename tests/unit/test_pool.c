@@ -770,6 +770,44 @@ static void test_not_done(void **state)
 	assert_ok(estate_close(two));
 }
 
+/*
+ * A leaver that was killed when its pool said that all is handed over, and before its adopter heard
+ * that: a later life of it says as much, or the adopter would wait for it for ever.
+ */
+static void test_later_life(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
+	struct pool_adoption adoption = { 0 };
+	struct region_identity before;
+	struct estate_recovery recovery;
+	char path[128];
+	struct estate *one = begin(f);
+	struct estate *two;
+
+	before = one->identity;
+	assert_ok(one->pool->operations->handed_over(one->pool));
+	crash(one);
+	strcpy(path, f->pool);
+	strcat(f->pool, "2");
+	assert_ok(try_open(f, "two", &two));
+	memcpy(adoption.leaver, before.uuid, sizeof(adoption.leaver));
+	adoption.epoch = before.epoch;
+	assert_ok(two->pool->operations->adopting(two->pool, &adoption));
+	crash(two);
+	assert_ok(try_open(f, "two", &two));
+	leave.deadline_ms = 50;
+	assert_error(estate_leave(two, &leave), -EBUSY, "has not finished");
+	strcpy(f->pool, path);
+	one = begin(f);
+	assert_ok(estate_recovery(one, &recovery));
+	assert_int_equal(recovery.found, 0);
+	assert_memory_equal(one->identity.uuid, before.uuid, sizeof(before.uuid));
+	assert_true(one->identity.epoch > before.epoch);
+	assert_ok(leave_to_somebody(two, NULL));
+	assert_ok(estate_close(one));
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture *f = *state;
@@ -791,14 +829,15 @@ static void test_no_pool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_lives),	test(test_what_a_crash_takes),
-		test(test_periodic),	test(test_large),
-		test(test_full_tables), test(test_batches),
-		test(test_handles),	test(test_refused),
-		test(test_damaged),	test(test_damaged_entry),
-		test(test_adopt),	test(test_wait_again),
-		test(test_said_dead),	test(test_adopt_adopter),
-		test(test_not_done),	test(test_no_pool),
+		test(test_lives),	  test(test_what_a_crash_takes),
+		test(test_periodic),	  test(test_large),
+		test(test_full_tables),	  test(test_batches),
+		test(test_handles),	  test(test_refused),
+		test(test_damaged),	  test(test_damaged_entry),
+		test(test_adopt),	  test(test_wait_again),
+		test(test_later_life),	  test(test_said_dead),
+		test(test_adopt_adopter), test(test_not_done),
+		test(test_no_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
