@@ -583,15 +583,10 @@ static pid_t start_adopter(const struct fixture *f, int ready, int begun)
 		pause();
 }
 
-/* A leaver whose adopter will come back from its pool waits for it, however often it has to be told. */
-static void test_wait_again(void **state)
+/* An adopter "two" that does not begin, as start_adopter() makes it, and "one", sealed for it. */
+static pid_t seal_for_adopter(struct fixture *f, int begun, int ready[2], struct estate **one)
 {
-	struct fixture *f = *state;
 	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
-	struct estate_table *table;
-	struct estate *one;
-	struct estate *two;
-	int ready[2];
 	char path[128];
 	pid_t adopter;
 	char byte;
@@ -599,14 +594,27 @@ static void test_wait_again(void **state)
 	strcpy(path, f->pool);
 	strcat(f->pool, "2");
 	assert_int_equal(pipe(ready), 0);
-	adopter = start_adopter(f, ready[1], -1);
+	adopter = start_adopter(f, ready[1], begun);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	strcpy(f->pool, path);
-	one = begin(f);
-	table = table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN);
-	add(table, 1, 5);
+	*one = begin(f);
+	add(table_of(*one, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
 	leave.deadline_ms = 50;
-	assert_int_equal(leave_to_somebody(one, &leave), -ETIMEDOUT);
+	assert_int_equal(leave_to_somebody(*one, &leave), -ETIMEDOUT);
+	return adopter;
+}
+
+/* A leaver whose adopter will come back from its pool waits for it, however often it has to be told. */
+static void test_wait_again(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
+	struct estate *one;
+	struct estate *two;
+	int ready[2];
+	pid_t adopter;
+
+	adopter = seal_for_adopter(f, -1, ready, &one);
 	assert_int_equal(region_state(one->region.memory), LAYOUT_SEALED);
 	kill(adopter, SIGKILL);
 	waitpid(adopter, NULL, 0);
@@ -642,21 +650,11 @@ static void test_said_dead(void **state)
 	struct estate *one;
 	struct estate *three;
 	pthread_t thread;
-	char path[128];
 	pid_t adopter;
 	int ready[2];
-	char byte;
 
-	strcpy(path, f->pool);
-	strcat(f->pool, "2");
-	assert_int_equal(pipe(ready), 0);
-	adopter = start_adopter(f, ready[1], -1);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	strcpy(f->pool, path);
-	one = begin(f);
-	add(table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	adopter = seal_for_adopter(f, -1, ready, &one);
 	leave.deadline_ms = 50;
-	assert_int_equal(leave_to_somebody(one, &leave), -ETIMEDOUT);
 	/* Too early: it answers. */
 	leave.dead = "two";
 	assert_int_equal(estate_leave(one, &leave), -ETIMEDOUT);
@@ -688,7 +686,6 @@ static void test_adopt_adopter(void **state)
 {
 	struct fixture *f = *state;
 	struct estate_adopt_attr adopt = ESTATE_ADOPT_ATTR_INIT;
-	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
 	struct estate *one;
 	struct estate *three;
 	pthread_t thread;
@@ -700,16 +697,8 @@ static void test_adopt_adopter(void **state)
 	char byte;
 
 	strcpy(path, f->pool);
-	strcat(f->pool, "2");
-	assert_int_equal(pipe(ready), 0);
 	assert_int_equal(pipe(begun), 0);
-	adopter = start_adopter(f, ready[1], begun[0]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	strcpy(f->pool, path);
-	one = begin(f);
-	add(table_of(one, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
-	leave.deadline_ms = 50;
-	assert_int_equal(leave_to_somebody(one, &leave), -ETIMEDOUT);
+	adopter = seal_for_adopter(f, begun[0], ready, &one);
 	assert_int_equal(write(begun[1], one->identity.uuid, 16), 16);
 	assert_int_equal(write(begun[1], &one->identity.epoch, 8), 8);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
