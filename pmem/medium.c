@@ -47,6 +47,7 @@ static int enlarge(int fd, const char *path, size_t size)
 
 static int map(struct medium *medium, const char *path)
 {
+	medium->failed = 0;
 	medium->memory = pmem_map_file(path, 0, 0, 0, &medium->size, &medium->real);
 	if (medium->memory)
 		return 0;
