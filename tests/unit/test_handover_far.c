@@ -695,23 +695,36 @@ static void *leave_thread(void *arg)
 	return (void *)(intptr_t)estate_leave(f->leaver, &attr);
 }
 
+/*
+ * Leave, with a third one there, and nobody sees the adopter any more before it may begin. @off: its
+ * host is, and it does not go on either.
+ */
+static void leave_in_vain(struct fixture *f, int off)
+{
+	pthread_t thread;
+	void *result;
+
+	f->third = join(f, "third", f->addresses[2]);
+	wait_for(f->leaver, 3);
+	pthread_create(&thread, NULL, leave_thread, f);
+	nap(500);
+	if (off)
+		adopter_stop(f->adopter->adopter);
+	fake_unplug(f->addresses[1], 1);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -ETIMEDOUT);
+}
+
 /* The leaver does not see the adopter any more, who goes on: nobody else is asked. */
 static void test_cut_off(void **state)
 {
 	struct fixture *f = *state;
 	struct reader reader = begin_reading(f);
-	pthread_t threads[2];
-	void *result;
+	pthread_t thread;
 
-	f->third = join(f, "third", f->addresses[2]);
-	wait_for(f->leaver, 3);
 	get(f);
-	pthread_create(&threads[0], NULL, read_on, &reader);
-	pthread_create(&threads[1], NULL, leave_thread, f);
-	nap(500);
-	fake_unplug(f->addresses[1], 1);
-	pthread_join(threads[1], &result);
-	assert_int_equal((intptr_t)result, -ETIMEDOUT);
+	pthread_create(&thread, NULL, read_on, &reader);
+	leave_in_vain(f, 0);
 	assert_int_equal(region_state(f->leaver->region.memory), LAYOUT_SEALED);
 	assert_memory_equal(header_of(f->leaver)->adopter, f->adopter->identity.uuid, 16);
 	check_all(f);
@@ -719,7 +732,7 @@ static void test_cut_off(void **state)
 	assert_ok(estate_leave(f->leaver, NULL));
 	f->leaver = NULL;
 	__atomic_store_n(&reader.stop, 1, __ATOMIC_SEQ_CST);
-	pthread_join(threads[0], NULL);
+	pthread_join(thread, NULL);
 	check_all(f);
 }
 
@@ -729,20 +742,11 @@ static void test_said_dead(void **state)
 	struct fixture *f = *state;
 	struct estate_leave_attr attr = ESTATE_LEAVE_ATTR_INIT;
 	struct reader reader = begin_reading(f);
-	pthread_t threads[2];
-	void *result;
+	pthread_t thread;
 
-	f->third = join(f, "third", f->addresses[2]);
-	wait_for(f->leaver, 3);
 	get(f);
-	pthread_create(&threads[0], NULL, read_on, &reader);
-	pthread_create(&threads[1], NULL, leave_thread, f);
-	nap(500);
-	/* Its host is off. */
-	adopter_stop(f->adopter->adopter);
-	fake_unplug(f->addresses[1], 1);
-	pthread_join(threads[1], &result);
-	assert_int_equal((intptr_t)result, -ETIMEDOUT);
+	pthread_create(&thread, NULL, read_on, &reader);
+	leave_in_vain(f, 1);
 	attr.deadline_ms = 100;
 	attr.dead = "third";
 	assert_error(estate_leave(f->leaver, &attr), -ETIMEDOUT, "--dead");
@@ -752,7 +756,7 @@ static void test_said_dead(void **state)
 	assert_ok(estate_leave(f->leaver, &attr));
 	f->leaver = NULL;
 	__atomic_store_n(&reader.stop, 1, __ATOMIC_SEQ_CST);
-	pthread_join(threads[0], NULL);
+	pthread_join(thread, NULL);
 	for (uint64_t key = 0; key < KEYS; key++) {
 		uint64_t value = 0;
 
