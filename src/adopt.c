@@ -221,11 +221,11 @@ static void see_off(struct adopter *adopter, const struct roster_entry *leaver,
 }
 
 /* A later life of a leaver is there: what it had handed over its pool knows to be ours. */
-static int came_back_later(const struct roster *roster, const struct layout_adoption *record)
+static int came_back_later(const struct roster *roster, const uint8_t *uuid, uint64_t epoch)
 {
 	for (unsigned int i = 0; i < roster->count; i++)
-		if (roster->entries[i].epoch > record->epoch &&
-		    !memcmp(roster->entries[i].uuid, record->leaver, sizeof(record->leaver)))
+		if (roster->entries[i].epoch > epoch &&
+		    !memcmp(roster->entries[i].uuid, uuid, sizeof(roster->entries[i].uuid)))
 			return 1;
 	return 0;
 }
@@ -237,12 +237,14 @@ static int came_back_later(const struct roster *roster, const struct layout_adop
 static void settle(struct adopter *adopter, const struct roster *roster)
 {
 	struct layout_adoption *records = records_of(adopter->es);
+	uint8_t leaver[sizeof(records->leaver)];
 
 	for (unsigned int i = 0; i < LAYOUT_ADOPTIONS_MAX && !adopter->busy; i++) {
 		if (state_of(&records[i]) != LAYOUT_ADOPTION_DONE || adopter->over_us[i])
 			continue;
-		if (!came_back_later(roster, &records[i]) &&
-		    (adopter->may_return[i] || !roster_gone(roster, records[i].leaver, 1)))
+		shared_copy_from(leaver, records[i].leaver, sizeof(leaver));
+		if (!came_back_later(roster, leaver, shared_load(&records[i].epoch)) &&
+		    (adopter->may_return[i] || !roster_gone(roster, leaver, 1)))
 			continue;
 		if (forget(adopter))
 			continue;
@@ -344,15 +346,18 @@ int adopter_init(struct estate *es, struct adopter **result)
 
 void adopter_stop(struct adopter *adopter)
 {
+	int started;
+
 	if (!adopter)
 		return;
 	pthread_mutex_lock(&adopter->lock);
 	__atomic_store_n(&adopter->stop, 1, __ATOMIC_RELAXED);
+	started = adopter->started;
+	adopter->started = 0;
 	pthread_cond_signal(&adopter->changed);
 	pthread_mutex_unlock(&adopter->lock);
-	if (adopter->started)
+	if (started)
 		pthread_join(adopter->thread, NULL);
-	adopter->started = 0;
 }
 
 void adopter_destroy(struct adopter *adopter)
