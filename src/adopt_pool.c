@@ -54,6 +54,7 @@ int estate_adopt(const char *path, const struct estate_adopt_attr *attr)
 		return error;
 	leave.to = attr ? attr->to : NULL;
 	leave.deadline_ms = attr ? attr->deadline_ms : 0;
+	leave.dead = attr ? attr->dead : NULL;
 	error = estate_leave(es, &leave);
 	if (error)
 		estate_close(es);

@@ -8,6 +8,7 @@
 #include "wish.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,6 +26,9 @@
 
 /* An adopter that is not there to be told that we have finished is not waited for any longer. */
 #define FORGET_US 10000000
+
+/* Whoever says that an adopter is dead is believed when that has not answered for so long. */
+#define SILENCE_US 1000000
 
 #define REFUSALS_MAX 64
 
@@ -196,16 +200,19 @@ static int is_resumed(const struct estate *es)
 static void find_adopter(struct estate *es, struct leave_wait *wait)
 {
 	uint64_t generation;
+	uint64_t now = clock_monotonic_us();
 	struct roster *roster = group_roster(es->group, &generation);
 	const struct roster_entry *adopter = find(roster, wait->uuid);
 
 	wait->there = 0;
+	if (!wait->silent_us)
+		wait->silent_us = now;
 	if (!adopter || !adopter->peer) {
 		/* That a connection broke does not say that it is dead. */
 		if (!roster_gone(roster, wait->uuid, wait->peer || !is_resumed(es)))
 			wait->gone_us = 0;
 		else if (!wait->gone_us)
-			wait->gone_us = clock_monotonic_us();
+			wait->gone_us = now;
 		roster_release(roster);
 		return;
 	}
@@ -214,6 +221,8 @@ static void find_adopter(struct estate *es, struct leave_wait *wait)
 	wait_hold(wait, roster, adopter);
 	wait->gone_us = 0;
 	wait->there = !group_renew_peer(es->group, wait->peer);
+	if (wait->there)
+		wait->silent_us = 0;
 }
 
 /*
@@ -253,17 +262,17 @@ static int withdraw(struct estate *es, const struct leave_wait *wait)
 
 /*
  * Somebody who knows says that the adopter is dead. If it answers it is not, and whoever said so
- * is not believed later either, when the connection breaks. What it is called must be known.
+ * is not believed later either, when the connection breaks.
  */
 static int is_said_dead(const struct estate *es, struct leave_wait *wait)
 {
-	int by_wish;
+	int by_wish = wish_says_dead(es->group, wait->name, wait->there);
 
-	if (!wait->peer)
-		return 0;
-	by_wish = wish_says_dead(es->group, wait->name, wait->there);
 	if (wait->there)
 		wait->dead = NULL;
+	/* It may not be connected yet, as we have only just come back, or for a moment. */
+	if (!wait->silent_us || clock_monotonic_us() < wait->silent_us + SILENCE_US)
+		return 0;
 	return by_wish || (wait->dead && !strcmp(wait->dead, wait->name));
 }
 
@@ -328,11 +337,13 @@ static int wait_for(struct estate *es, struct leave_wait *wait, uint64_t until_u
 				"%s has not taken %s over in time%s; call again to wait for "
 				"it",
 				wait->name, es->identity.name,
-				wait->gone_us ? ": it ended, and goes on when it is started again"
+				wait->gone_us
+					? ": it ended, and goes on when it is started again; or "
+					  "who knows that it never will says so (--dead)"
 				: !wait->there
 					? ": it does not answer, and whether it is dead is not "
 					  "known: it has to be back, or its host, first; or who "
-					  "knows that it is dead says so (\"estate leave --dead\")"
+					  "knows that it is dead says so (--dead)"
 					: "");
 		nap(wait->peer && wait->peer->far ? NAP_FAR_US : NAP_US);
 	}
@@ -370,6 +381,18 @@ static int ask(struct estate *es, const char *to, struct refusals *refusals,
 	return error;
 }
 
+/* What an adopter is called that was not seen yet, in words and in arguments: all that the pool tells. */
+static void name_by_uuid(struct leave_wait *wait)
+{
+	char *to = wait->name;
+
+	for (unsigned int i = 0; i < sizeof(wait->uuid); i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*to++ = '-';
+		to += sprintf(to, "%02x", wait->uuid[i]);
+	}
+}
+
 /* Hand over to one after the other until one takes it. */
 static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 {
@@ -382,7 +405,7 @@ static int hand_over(struct estate *es, const char *to, uint64_t until_us)
 	if (header->state == LAYOUT_SEALED) {
 		if (!*wait->name) {
 			memcpy(wait->uuid, header->adopter, sizeof(wait->uuid));
-			strcpy(wait->name, "the adopter");
+			name_by_uuid(wait);
 			wait->comes_back = es->pool && es->pool->leaving && es->pool->adopter_pool;
 		}
 		error = wait_for(es, wait, until_us);

@@ -14,7 +14,7 @@ struct layout_header;
  */
 struct leave_wait {
 	uint8_t uuid[16];
-	char name[ESTATE_NAME_MAX]; /* "": nobody was asked */
+	char name[ESTATE_NAME_MAX]; /* or its UUID, until it was seen; "": nobody was asked */
 	struct roster *roster; /* the last one that has it: its memory stays, if it ends */
 	const struct peer *peer; /* in there; NULL: it was not there yet */
 	const struct layout_header *adopter; /* the same: its memory, or the copy */
@@ -22,6 +22,7 @@ struct leave_wait {
 	int there; /* it is connected, and what is read of it now is not older than now */
 	int comes_back; /* it has a pool: when it ends in the midst, it goes on some day */
 	const char *dead; /* of this call: who is said to be dead; NULL: nobody */
+	uint64_t silent_us; /* since when it does not answer; 0: it does */
 	uint64_t gone_us; /* since when it certainly is no more; 0: it may be */
 };
 

@@ -199,6 +199,8 @@ static int adopt(const char *path, const struct options *options)
 
 	attr.registry = options->registry;
 	attr.to = options->name;
+	attr.dead = options->dead;
+	attr.deadline_ms = options->timeout * 1000;
 	if (estate_adopt(path, &attr))
 		errx(2, "%s", estate_errormsg());
 	printf("%s: handed over\n", path);

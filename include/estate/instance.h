@@ -200,7 +200,8 @@ ESTATE_API int estate_sync(struct estate *es);
  *	chosen so that those who leave spread over those who stay
  * @deadline_ms: how long to wait for it, 0 for a minute
  * @dead: the name of an instance which is dead for certain, and stays so, with its pool
- *	if it has one; NULL or "" for none. See estate_leave()
+ *	if it has one; NULL or "" for none. Its UUID, if the leaver came back from its pool
+ *	and has not seen it since: the message of -ETIMEDOUT has it. See estate_leave()
  */
 struct estate_leave_attr {
 	size_t size;
@@ -236,7 +237,7 @@ struct estate_leave_attr {
  * for, until it is back, or it is certain that it is dead: see doc/rdma.md. If its host will
  * not come back, only somebody else can know that: say so by @dead, or by "estate leave
  * --dead", and another one is asked. If it is not true, what it had taken counts twice; so
- * it is not believed of one that answers.
+ * it is not believed of one that has answered within a second.
  *
  * Thread safety: no other thread may be in a call with @es or its tables.
  *

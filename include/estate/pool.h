@@ -195,12 +195,15 @@ ESTATE_API int estate_pool_salvage(const char *from, const char *to,
  * @registry: where its group's members are, as struct estate_attr's
  * @to: who is to take it over, as struct estate_leave_attr's
  * @deadline_ms: how long to wait for that, 0 for a minute
+ * @dead: if it died while it handed over: the one that was to take it over, if that is
+ *	dead for certain, too, as struct estate_leave_attr's
  */
 struct estate_adopt_attr {
 	size_t size;
 	const char *registry;
 	const char *to;
 	unsigned int deadline_ms;
+	const char *dead;
 };
 
 #define ESTATE_ADOPT_ATTR_INIT                           \

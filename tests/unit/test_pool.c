@@ -654,8 +654,8 @@ static void test_said_dead(void **state)
 	int ready[2];
 
 	adopter = seal_for_adopter(f, -1, ready, &one);
-	leave.deadline_ms = 50;
 	/* Too early: it answers. */
+	leave.deadline_ms = 1500;
 	leave.dead = "two";
 	assert_int_equal(estate_leave(one, &leave), -ETIMEDOUT);
 	kill(adopter, SIGKILL);
@@ -669,6 +669,47 @@ static void test_said_dead(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, ask, three), 0);
 	assert_ok(leave_to_somebody(one, NULL));
 	assert_int_equal(pthread_join(thread, NULL), 0);
+	expect(table_of(three, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
+	assert_ok(estate_close(three));
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* The same when the leaver died, too, and no more is known of its adopter than its pool tells. */
+static void test_said_dead_by_uuid(void **state)
+{
+	struct fixture *f = *state;
+	struct estate_adopt_attr adopt = ESTATE_ADOPT_ATTR_INIT;
+	struct estate *one;
+	struct estate *three;
+	char uuid[37];
+	char *end = uuid;
+	char registry[160];
+	char path[128];
+	pid_t adopter;
+	int ready[2];
+
+	adopter = seal_for_adopter(f, -1, ready, &one);
+	for (int i = 0; i < 16; i++)
+		end += sprintf(end, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+			       region_header(&one->region)->adopter[i]);
+	crash(one);
+	snprintf(registry, sizeof(registry), "dir:%s/registry", f->folder);
+	adopt.registry = registry;
+	/* Too early, though it is not connected yet: it answers. */
+	strcpy(path, f->pool);
+	adopt.deadline_ms = 1500;
+	adopt.dead = uuid;
+	assert_error(estate_adopt(path, &adopt), -ETIMEDOUT, "two has not taken");
+	kill(adopter, SIGKILL);
+	waitpid(adopter, NULL, 0);
+	adopt.dead = NULL;
+	assert_error(estate_adopt(path, &adopt), -ETIMEDOUT, uuid);
+	strcat(f->pool, "3");
+	assert_ok(try_open(f, "three", &three));
+	adopt.deadline_ms = 0;
+	adopt.dead = uuid;
+	assert_ok(estate_adopt(path, &adopt));
 	expect(table_of(three, "t", ESTATE_DURABILITY_BEFORE_RETURN), 1, 5);
 	assert_ok(estate_close(three));
 	close(ready[0]);
@@ -826,7 +867,7 @@ int main(void)
 		test(test_adopt),	  test(test_wait_again),
 		test(test_later_life),	  test(test_said_dead),
 		test(test_adopt_adopter), test(test_not_done),
-		test(test_no_pool),
+		test(test_no_pool),	  test(test_said_dead_by_uuid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
