@@ -78,9 +78,11 @@ struct estate_table *group_counters(struct estate *es, const char *name, size_t 
 
 struct estate_view *group_view(struct estate *es)
 {
+	struct estate_view_attr attr = ESTATE_VIEW_ATTR_INIT;
 	struct estate_view *view;
 
-	if (estate_view_open(es, NULL, &view))
+	attr.deadline_us = 10000000;
+	if (estate_view_open(es, &attr, &view))
 		errx(1, "estate_view_open: %s", estate_errormsg());
 	return view;
 }

@@ -18,6 +18,7 @@ int group_find(struct estate *es, const char *name, struct estate_member *member
 struct estate_table *group_counters(struct estate *es, const char *name, size_t key_size,
 				    size_t count, size_t capacity);
 
+/* Its reads wait as long as they have to: what a busy machine does not get done in time is no failure. */
 struct estate_view *group_view(struct estate *es);
 
 #endif
