@@ -137,6 +137,19 @@ int format_adoption(const void *memory, struct format_adoption *adoption, unsign
 	return found ? 0 : -ENOENT;
 }
 
+int format_parse_table(const struct layout_table *raw, unsigned int number, size_t size,
+		       struct region_table *table)
+{
+	struct region_table found;
+
+	/* The length in it is a region's. */
+	if (region_parse_table(raw, number, SIZE_MAX / 4, &found) || found.offset > size ||
+	    format_length(&found.geometry) > size - found.offset)
+		return -EBADMSG;
+	*table = found;
+	return 0;
+}
+
 int format_table(const void *memory, size_t size, unsigned int number, const char *path,
 		 struct region_table *table)
 {
@@ -149,7 +162,7 @@ int format_table(const void *memory, size_t size, unsigned int number, const cha
 	memcpy(&first, raw->name, sizeof(first));
 	if (!first)
 		return -ENOENT;
-	if (!region_parse_table(raw, number, size, table))
+	if (!format_parse_table(raw, number, size, table))
 		return 0;
 	return error_set(-EBADMSG,
 			 "pool %s: entry %u of its table directory is damaged: \"estate pool "

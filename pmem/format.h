@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A pool, byte by byte. It is laid out as a region is (src/layout.h): directory
- * and tables are where a region has them, and slots and extents are the same, but
- * that there are no overflow chains: who reads a pool reads all of it. Only the
- * first page is another one. doc/design.md explains it; change FORMAT_VERSION
- * with anything here.
+ * A pool, byte by byte. It has the directory and the tables of a region
+ * (src/layout.h), with the same slots and blocks; but there are no overflow chains, as
+ * who reads a pool reads all of it, and a slot's copies are on cache lines of their own: whole
+ * lines can be stored without being read before. Only the first page is another one.
+ * doc/design.md explains it; change FORMAT_VERSION with anything here.
  */
 #ifndef FORMAT_H
 #define FORMAT_H
@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define FORMAT_MAGIC 0x314c4f4f50545345ull /* "ESTPOOL1" */
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
 
 /* At offset 0. Written once; @magic last: while it is 0, there is no pool. */
 struct format_header {
@@ -72,6 +72,41 @@ static_assert(sizeof(struct format_adoption) <= FORMAT_ADOPTION_STRIDE, "two fit
  * follows when all the rest is there: while it is 0, there is no such table.
  */
 
+/* A table: the two copies of each slot, one slot after the other, and then its blocks. */
+#define FORMAT_LINE 64
+
+static inline size_t format_round(size_t bytes)
+{
+	return (bytes + FORMAT_LINE - 1) / FORMAT_LINE * FORMAT_LINE;
+}
+
+static inline size_t format_copy_size(const struct geometry *geometry)
+{
+	return format_round(geometry->copy_size);
+}
+
+static inline uint64_t format_copy_offset(const struct geometry *geometry, uint64_t slot,
+					  unsigned int copy)
+{
+	return (slot * 2 + copy) * format_copy_size(geometry);
+}
+
+static inline uint64_t format_extents(const struct geometry *geometry)
+{
+	return (format_copy_offset(geometry, geometry->slots, 0) + LAYOUT_PAGE - 1) / LAYOUT_PAGE *
+	       LAYOUT_PAGE;
+}
+
+static inline uint64_t format_block_offset(const struct geometry *geometry, uint64_t block)
+{
+	return format_extents(geometry) + block * geometry->block_size;
+}
+
+static inline uint64_t format_length(const struct geometry *geometry)
+{
+	return format_extents(geometry) + (geometry->length - geometry->extents);
+}
+
 /* Whether @header is that of a pool of this version. 0; -ENOENT: zeros; -EBADMSG, -EPROTO, sentence. */
 int format_check_header(const struct format_header *header, const char *path);
 /* The same of @memory, @size bytes, which must be as many as it was made with. */
@@ -86,6 +121,10 @@ void format_seal_life(struct format_life *life);
 /* The newest valid adoption; 0, or -ENOENT. */
 int format_adoption(const void *memory, struct format_adoption *adoption, unsigned int *which);
 void format_seal_adoption(struct format_adoption *adoption);
+
+/* An entry of a pool's directory, as region_parse_table() has it of a region's; @size: the pool's. */
+int format_parse_table(const struct layout_table *raw, unsigned int number, size_t size,
+		       struct region_table *table);
 
 /* Entry @number of the directory: 0, -ENOENT if there is none, -EBADMSG with a sentence. */
 int format_table(const void *memory, size_t size, unsigned int number, const char *path,

@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libpmem.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LINE 64
 
 static int lock(int fd, int kind, const char *path)
 {
@@ -128,8 +131,11 @@ static void stored(struct persist_batch *batch, unsigned char *to, size_t length
 
 void medium_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
 {
+	/* Of whole lines nothing needs to be read, nor to stay in the caches: pmem_memcpy(3) cannot tell. */
+	const unsigned int whole = ((uintptr_t)to | length) % LINE ? 0 : PMEM_F_MEM_NONTEMPORAL;
+
 	if (batch->medium->real) {
-		pmem_memcpy(to, from, length, PMEM_F_MEM_NODRAIN);
+		pmem_memcpy(to, from, length, PMEM_F_MEM_NODRAIN | whole);
 		return;
 	}
 	memcpy(to, from, length);

@@ -16,12 +16,15 @@
 /* Passes, with the CPU given up in between, until an entry that would not verify is damaged. */
 #define PASSES 100000
 
+/* The most that a copy takes in a pool. */
+#define COPY_MAX ((SLOT_WORDS_MAX * 8 + FORMAT_LINE - 1) / FORMAT_LINE * FORMAT_LINE)
+
 int mirror_init(struct mirror *mirror, struct estate_table *table, struct medium *medium,
-		unsigned char *buckets)
+		unsigned char *memory)
 {
 	const struct geometry *geometry = &table->geometry;
 
-	*mirror = (struct mirror){ .table = table, .medium = medium, .buckets = buckets };
+	*mirror = (struct mirror){ .table = table, .medium = medium, .memory = memory };
 	pthread_mutex_init(&mirror->flushing, NULL);
 	mirror->current = calloc(geometry->slots, 1);
 	if (!mirror->current)
@@ -31,7 +34,7 @@ int mirror_init(struct mirror *mirror, struct estate_table *table, struct medium
 	mirror->block = malloc(geometry->slots * sizeof(*mirror->block));
 	mirror->value = malloc(geometry->value_size);
 	if (!mirror->block || !mirror->value ||
-	    extent_pool_init(&mirror->blocks, geometry, buckets))
+	    extent_pool_init(&mirror->blocks, geometry, memory + format_extents(geometry)))
 		goto no_memory;
 	for (uint64_t slot = 0; slot < geometry->slots; slot++)
 		mirror->block[slot] = NO_BLOCK;
@@ -65,12 +68,17 @@ static size_t copy_bytes(const struct mirror *mirror, const struct layout_copy *
 	       (META_INLINE_LENGTH(copy->meta) + 7) / 8 * 8;
 }
 
-/* Overwrite the older copy. */
+/* Overwrite the older copy, by whole lines. */
 static void put_copy(struct mirror *mirror, struct persist_batch *batch, uint32_t slot,
 		     const struct layout_copy *copy)
 {
-	persist_copy(batch, mirror_copy(mirror, slot, !mirror->current[slot]), copy,
-		     copy_bytes(mirror, copy));
+	unsigned char lines[COPY_MAX] __attribute__((aligned(FORMAT_LINE)));
+	size_t length = copy_bytes(mirror, copy);
+	size_t rounded = format_round(length);
+
+	memset(lines + rounded - FORMAT_LINE, 0, FORMAT_LINE);
+	memcpy(lines, copy, length);
+	persist_copy(batch, mirror_copy(mirror, slot, !mirror->current[slot]), lines, rounded);
 }
 
 static struct layout_extent *descriptor(const struct mirror *mirror, struct layout_copy *copy)
@@ -178,7 +186,6 @@ int mirror_attach(struct mirror *mirror)
 
 	if (table->geometry.durability == ESTATE_DURABILITY_BEFORE_RETURN) {
 		table->persist = persist;
-		table->kept = mirror->buckets;
 	} else {
 		/* Looked at eight at a time. */
 		table->dirty = calloc((table->geometry.slots + 7) / 8, 8);

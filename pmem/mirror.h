@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A table in a pool. A slot there has two copies as well, but its own order of
+ * A table in a pool, as pmem/format.h has it. A slot there has two copies as well, but its own order of
  * them: not each version of the region's comes here, and the one that does
  * overwrites the older of those that are here. So a crash at any point leaves the
  * last version that was drained. In the same way values in extents have blocks of
@@ -11,6 +11,7 @@
 #define MIRROR_H
 
 #include "extent.h"
+#include "format.h"
 #include "persist.h"
 #include "table.h"
 
@@ -22,7 +23,7 @@
 struct mirror {
 	struct estate_table *table;
 	struct medium *medium;
-	unsigned char *buckets;
+	unsigned char *memory; /* of the pool's, where the table is */
 	uint8_t *current; /* one per slot: which of the pool's two copies is the newer one */
 
 	/* Of tables with extents. */
@@ -37,9 +38,9 @@ struct mirror {
 	uint64_t due_us; /* of periodic ones: when the next round begins */
 };
 
-/* Of a table of the pool at @buckets; every slot is free. 0 or -ENOMEM with a sentence. */
+/* Of a table of the pool at @memory; every slot is free. 0 or -ENOMEM with a sentence. */
 int mirror_init(struct mirror *mirror, struct estate_table *table, struct medium *medium,
-		unsigned char *buckets);
+		unsigned char *memory);
 void mirror_destroy(struct mirror *mirror);
 
 /* Tie it to its table: from now on what is written there comes here. 0 or -ENOMEM. */
@@ -48,11 +49,8 @@ int mirror_attach(struct mirror *mirror);
 static inline struct layout_copy *mirror_copy(const struct mirror *mirror, uint32_t slot,
 					      unsigned int copy)
 {
-	const struct geometry *geometry = &mirror->table->geometry;
-
-	return (struct layout_copy *)(mirror->buckets +
-				      geometry_bucket_offset(geometry, slot / LAYOUT_SLOTS) +
-				      geometry_copy_offset(geometry, slot % LAYOUT_SLOTS, copy));
+	return (struct layout_copy *)(mirror->memory +
+				      format_copy_offset(&mirror->table->geometry, slot, copy));
 }
 
 /* Write @copy, of an entry whose lock one has, and drain. 0 or -EIO with a sentence. */

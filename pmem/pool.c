@@ -201,30 +201,31 @@ static int add_table(struct pool *base, struct estate_table *table)
 	struct region_table place = { .geometry = table->geometry,
 				      .offset = pool->used,
 				      .salt = table->salt };
+	const uint64_t length = format_length(&table->geometry);
 	struct mirror *mirror;
 	int error;
 
 	if (pool->tables == ESTATE_TABLES_MAX)
 		return error_set(-ENOSPC, "pool %s: it has %d tables already, no more fit",
 				 pool->path, ESTATE_TABLES_MAX);
-	if (table->geometry.length > pool->medium.size - pool->used)
+	if (length > pool->medium.size - pool->used)
 		return error_set(
 			-ENOSPC,
 			"table %s takes %llu bytes, the pool %s has %llu left of %zu: make "
 			"it anew with pool_size at least %llu (\"estate pool recover\" "
 			"keeps what is in it)",
-			table->name, (unsigned long long)table->geometry.length, pool->path,
+			table->name, (unsigned long long)length, pool->path,
 			(unsigned long long)(pool->medium.size - pool->used), pool->medium.size,
-			(unsigned long long)(pool->used + table->geometry.length));
+			(unsigned long long)(pool->used + length));
 	strcpy(place.name, table->name);
-	error = image_clear(&pool->medium, place.offset, table->geometry.length);
+	error = image_clear(&pool->medium, place.offset, length);
 	if (!error)
 		error = image_describe(&pool->medium, pool->tables, &place);
 	if (error)
 		return error;
 	/* It is in the pool from here on, used or not. */
 	pool->tables++;
-	pool->used += table->geometry.length;
+	pool->used += length;
 	error = make_mirror(pool, table, place.offset, &mirror);
 	if (error)
 		return error;
@@ -447,8 +448,8 @@ static int look(struct pmem_pool *pool)
 		error = next_table(&pool->base, &pool->tables, &table);
 		if (error)
 			return error == -ENOENT ? 0 : error;
-		if (table.offset + table.geometry.length > pool->used)
-			pool->used = table.offset + table.geometry.length;
+		if (table.offset + format_length(&table.geometry) > pool->used)
+			pool->used = table.offset + format_length(&table.geometry);
 	}
 }
 

@@ -127,7 +127,7 @@ static void take_slot(struct part *part, uint64_t bucket, uint32_t slot)
 		part->damaged++;
 		return;
 	}
-	copy = (struct layout_copy *)((char *)copies + which * geometry->copy_size);
+	copy = mirror_copy(mirror, slot, which);
 	mirror->current[slot] = (uint8_t)which;
 	if (part->crashed && keep_torn(part, slot, mirror_copy(mirror, slot, !which)))
 		part->error = -ENOMEM;
@@ -168,11 +168,11 @@ static void fetch_ahead(const struct part *part, uint64_t bucket)
 
 	if (bucket >= part->end)
 		return;
-	for (size_t at = 0; at < table->geometry.bucket_size - sizeof(struct layout_bucket);
-	     at += 64) {
+	for (size_t at = 0; at < format_copy_offset(&table->geometry, LAYOUT_SLOTS, 0); at += 64)
 		__builtin_prefetch(from + at);
+	for (size_t at = 0; at < table->geometry.bucket_size - sizeof(struct layout_bucket);
+	     at += 64)
 		__builtin_prefetch(to + at, 1);
-	}
 }
 
 static unsigned char *bucket_end(const struct part *part, uint64_t bucket)
@@ -204,7 +204,8 @@ static void *run_part(void *arg)
 		for (unsigned int i = 0; i < LAYOUT_SLOTS; i++)
 			take_slot(part, bucket, (uint32_t)(bucket * LAYOUT_SLOTS) + i);
 	}
-	part->bytes += (part->end - part->first) * part->mirror->table->geometry.bucket_size;
+	part->bytes += format_copy_offset(&part->mirror->table->geometry,
+					  (part->end - part->first) * LAYOUT_SLOTS, 0);
 	return NULL;
 }
 
@@ -319,7 +320,8 @@ static int clear_torn(struct mirror *mirror, const struct part *parts, unsigned 
 
 	for (unsigned int i = 0; i < count; i++)
 		for (size_t j = 0; j < parts[i].torn_count; j++)
-			persist_zero(&batch, parts[i].torn[j], mirror->table->geometry.copy_size);
+			persist_zero(&batch, parts[i].torn[j],
+				     format_copy_size(&mirror->table->geometry));
 	return persist_drain(&batch);
 }
 

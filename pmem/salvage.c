@@ -75,7 +75,7 @@ static uint64_t arrange(struct salvage *salvage, uint64_t *offsets)
 
 	for (unsigned int i = 0; i < salvage->survey.info.tables; i++) {
 		offsets[i] = end;
-		end += salvage->survey.tables[i].geometry.length;
+		end += format_length(&salvage->survey.tables[i].geometry);
 	}
 	return end;
 }
@@ -137,7 +137,7 @@ static int copy_table(struct salvage *salvage, unsigned int index, uint64_t offs
 	struct persist_batch batch = persist_begin(&salvage->to);
 	struct region_table table = salvage->survey.tables[index];
 	struct estate_pool_table report;
-	int error = image_clear(&salvage->to, offset, table.geometry.length);
+	int error = image_clear(&salvage->to, offset, format_length(&table.geometry));
 
 	if (!error)
 		error = survey_table(&salvage->survey, index, &batch, salvage->to.memory + offset,

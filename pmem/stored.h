@@ -4,6 +4,7 @@
 #define STORED_H
 
 #include "entry.h"
+#include "format.h"
 
 /* entry_load(), of memory that nobody writes: where it is. */
 static inline enum entry_state stored_verify(const struct geometry *geometry, uint32_t salt,
@@ -40,7 +41,8 @@ static inline enum entry_state stored_newest(const struct geometry *geometry, ui
 					     unsigned int *which)
 {
 	const struct layout_copy *both[2] = {
-		copies, (const struct layout_copy *)((const char *)copies + geometry->copy_size)
+		copies,
+		(const struct layout_copy *)((const char *)copies + format_copy_size(geometry))
 	};
 	unsigned int first = both[1]->stamp > both[0]->stamp;
 	enum entry_state state = stored_verify(geometry, salt, slot, both[first]);

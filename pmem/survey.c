@@ -41,11 +41,11 @@ static void find_tables(struct survey *survey, size_t size)
 		/* Whatever was skipped on the way here was an entry once. */
 		info->tables_lost += i - end;
 		end = i + 1;
-		if (region_parse_table(entry_of(survey, i), i, size, table)) {
+		if (format_parse_table(entry_of(survey, i), i, size, table)) {
 			info->tables_lost++;
 			continue;
 		}
-		table_end = table->offset + table->geometry.length;
+		table_end = table->offset + format_length(&table->geometry);
 		if (table_end > info->used)
 			info->used = table_end;
 		info->tables++;
@@ -149,7 +149,7 @@ static int find_value(const struct walk *walk, const struct entry_copy *copy, ui
 	}
 	if (extent.block >= walk->blocks)
 		return -EBADMSG;
-	*offset = geometry_block_offset(geometry, extent.block);
+	*offset = format_block_offset(geometry, extent.block);
 	if (stored_use_block(walk->used, extent.block) ||
 	    crc_bytes(walk->table->salt, walk->memory + *offset, extent.length) != extent.crc)
 		return -EBADMSG;
@@ -169,7 +169,8 @@ static void walk_slot(struct walk *walk, uint32_t slot, uint64_t offset)
 
 	if (state == ENTRY_EMPTY)
 		return;
-	copies = (const struct layout_copy *)((const char *)copies + which * geometry->copy_size);
+	offset += which * format_copy_size(geometry);
+	copies = (const struct layout_copy *)(walk->memory + offset);
 	if (state != ENTRY_TORN)
 		state = entry_load(geometry, walk->table->salt, slot, copies, &copy);
 	if (state == ENTRY_TORN ||
@@ -185,7 +186,6 @@ static void walk_slot(struct walk *walk, uint32_t slot, uint64_t offset)
 		walk->newest = copy.stamp;
 	if (!walk->to)
 		return;
-	offset += which * geometry->copy_size;
 	if (length)
 		persist_copy(walk->batch, walk->to + value, walk->memory + value, length);
 	persist_copy(walk->batch, walk->to + offset, walk->memory + offset,
@@ -197,12 +197,9 @@ static void walk_slots(struct walk *walk)
 	const struct geometry *geometry = &walk->table->geometry;
 
 	for (uint64_t slot = 0; slot < geometry->slots; slot++) {
-		uint64_t offset = geometry_bucket_offset(geometry, slot / LAYOUT_SLOTS) +
-				  geometry_copy_offset(geometry, slot % LAYOUT_SLOTS, 0);
-
-		if (offset + (uint64_t)geometry->copy_size * 2 > walk->size)
+		if (format_copy_offset(geometry, slot + 1, 0) > walk->size)
 			break;
-		walk_slot(walk, (uint32_t)slot, offset);
+		walk_slot(walk, (uint32_t)slot, format_copy_offset(geometry, slot, 0));
 	}
 }
 
@@ -211,7 +208,7 @@ int survey_table(struct survey *survey, unsigned int index, struct persist_batch
 {
 	const struct region_table *table = &survey->tables[index];
 	const struct geometry *geometry = &table->geometry;
-	uint64_t length = geometry->length;
+	uint64_t length = format_length(geometry);
 	uint64_t there = survey->size > table->offset ? survey->size - table->offset : 0;
 	struct walk walk = { .table = table,
 			     .memory = survey->memory + (there ? table->offset : 0),
@@ -223,8 +220,8 @@ int survey_table(struct survey *survey, unsigned int index, struct persist_batch
 	*report = (struct estate_pool_table){ .bytes = length, .missing = length - walk.size };
 	memcpy(report->name, table->name, sizeof(report->name));
 	geometry_attr(geometry, &report->attr);
-	if (geometry->blocks && walk.size > geometry->extents)
-		walk.blocks = (walk.size - geometry->extents) / geometry->block_size;
+	if (geometry->blocks && walk.size > format_extents(geometry))
+		walk.blocks = (walk.size - format_extents(geometry)) / geometry->block_size;
 	if (walk.blocks > geometry->blocks)
 		walk.blocks = geometry->blocks;
 	walk.used = calloc(walk.blocks / 64 + 1, sizeof(*walk.used));

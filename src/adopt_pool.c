@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* A dead instance's pool: the instance comes back for no more than to hand it over. */
 #include "error.h"
+#include "layout.h"
 
 #include <estate/pool.h>
 
 #include <errno.h>
 
-/* Beside its tables, a region has what a pool has beside them. */
-static int open_as_it_was(const char *path, const struct estate_pool_info *info,
+/* Of all tables, what they take in a region. */
+static int add_bytes(const struct estate_pool_table *table, void *arg)
+{
+	size_t *bytes = arg;
+
+	*bytes += estate_table_bytes(&table->attr);
+	return 0;
+}
+
+static int open_as_it_was(const char *path, const struct estate_pool_info *info, size_t bytes,
 			  const char *registry, struct estate **es)
 {
 	struct estate_attr attr = ESTATE_ATTR_INIT;
@@ -15,7 +24,8 @@ static int open_as_it_was(const char *path, const struct estate_pool_info *info,
 	attr.group = info->group;
 	attr.name = info->name;
 	attr.registry = registry;
-	attr.region_size = info->used;
+	/* Beside its tables, a region has what a pool has beside them. */
+	attr.region_size = LAYOUT_TABLES + bytes;
 	attr.flags = info->leaving ? ESTATE_RESUME_LEAVE : 0;
 	attr.pool = path;
 	return estate_open(&attr, es);
@@ -26,6 +36,7 @@ int estate_adopt(const char *path, const struct estate_adopt_attr *attr)
 	struct estate_leave_attr leave = ESTATE_LEAVE_ATTR_INIT;
 	struct estate_pool_info info;
 	struct estate *es;
+	size_t bytes = 0;
 	int error;
 
 	if (!path)
@@ -36,7 +47,7 @@ int estate_adopt(const char *path, const struct estate_adopt_attr *attr)
 			"estate_adopt: attr's size is %zu, this library expects %zu: start "
 			"from ESTATE_ADOPT_ATTR_INIT, built with the same headers",
 			attr->size, sizeof(*attr));
-	error = estate_pool_check(path, NULL, NULL, &info);
+	error = estate_pool_check(path, add_bytes, &bytes, &info);
 	if (error)
 		return error;
 	if (info.handed_over)
@@ -49,7 +60,7 @@ int estate_adopt(const char *path, const struct estate_adopt_attr *attr)
 			"pool %s: it is damaged: \"estate pool recover\" makes one of what "
 			"can be saved, which can be adopted",
 			path);
-	error = open_as_it_was(path, &info, attr ? attr->registry : NULL, &es);
+	error = open_as_it_was(path, &info, bytes, attr ? attr->registry : NULL, &es);
 	if (error)
 		return error;
 	leave.to = attr ? attr->to : NULL;

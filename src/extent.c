@@ -12,14 +12,14 @@
 #define PIECE 16384
 
 int extent_pool_init(struct extent_pool *pool, const struct geometry *geometry,
-		     unsigned char *table)
+		     unsigned char *memory)
 {
 	if (!geometry->blocks)
 		return 0;
 	pool->queue = malloc(geometry->blocks * sizeof(*pool->queue));
 	if (!pool->queue)
 		return -ENOMEM;
-	pool->memory = table + geometry->extents;
+	pool->memory = memory;
 	pool->blocks = (uint32_t)geometry->blocks;
 	pool->block_size = geometry->block_size;
 	pool->count = pool->blocks;

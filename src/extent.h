@@ -25,9 +25,9 @@ struct extent_pool {
 	uint32_t lock;
 };
 
-/* All blocks free. 0 or -ENOMEM. */
+/* The blocks at @memory, all of them free. 0 or -ENOMEM. */
 int extent_pool_init(struct extent_pool *pool, const struct geometry *geometry,
-		     unsigned char *table);
+		     unsigned char *memory);
 void extent_pool_destroy(struct extent_pool *pool);
 
 /* Take all blocks whose bit in @used is set: what a recovery found. Before the pool is used. */

@@ -14,6 +14,9 @@
 
 #define REGION_SIZE_DEFAULT ((size_t)64 << 20)
 
+/* Whatever fits into the region fits in there: a copy of 72 bytes takes 80 there, and 128 in a pool. */
+#define POOL_SIZE(region) (((region) / 5 * 8 / LAYOUT_PAGE + 1 + ESTATE_TABLES_MAX) * LAYOUT_PAGE)
+
 static int check_attr(const struct estate_attr *attr)
 {
 	int observer;
@@ -182,9 +185,10 @@ static int recover_tables(struct estate *es)
 /* Before the region, since the pool says who we are. */
 static int open_pool(struct estate *es, const struct estate_attr *attr)
 {
-	const size_t size = attr->pool_size ? attr->pool_size : attr->region_size;
+	const size_t region = attr->region_size ? attr->region_size : REGION_SIZE_DEFAULT;
 	const struct pool_attr pool = { .path = attr->pool,
-					.size = size ? size : REGION_SIZE_DEFAULT,
+					.size = attr->pool_size ? attr->pool_size
+								: POOL_SIZE(region),
 					.group = attr->group,
 					.name = attr->name };
 	int error = attr->pool ? pool_open(&pool, &es->pool) : 0;

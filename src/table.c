@@ -62,7 +62,7 @@ int table_init(struct estate_table *table, const struct geometry *geometry, uint
 	if (!table->bias)
 		return error_set(-ENOMEM, "table %s: no memory for its sidecar of %zu bytes",
 				 table->name, table->sidecar_bytes);
-	error = extent_pool_init(&table->extents, geometry, buckets);
+	error = extent_pool_init(&table->extents, geometry, buckets + geometry->extents);
 	if (error) {
 		give_sidecar(table->bias, table->sidecar_bytes);
 		return error_set(error, "table %s: no memory for the list of its %llu blocks",

@@ -98,19 +98,9 @@ void write_claimed(struct estate_table *table, struct write_target *target)
 			 __ATOMIC_RELEASE);
 }
 
-/* The lines of @bytes, which are going to be written. */
-static inline void prefetch_lines(const unsigned char *first, size_t bytes)
-{
-	for (size_t at = 0; at < bytes; at += 64)
-		__builtin_prefetch(first + at, 1);
-	__builtin_prefetch(first + bytes - 1, 1);
-}
-
 /*
  * Ask for the lines of the slot that looks like the key's before taking the lock: a
- * locked instruction waits for all that is before it and lets nothing after it begin. If
- * they are to be persistent, for those of the pool as well, where it is the same slot's
- * older copy, most likely: they would come one after the other.
+ * locked instruction waits for all that is before it and lets nothing after it begin.
  */
 static inline void prefetch_match(const struct estate_table *table, const struct entry_key *key,
 				  uint64_t home)
@@ -128,10 +118,6 @@ static inline void prefetch_match(const struct estate_table *table, const struct
 	__builtin_prefetch(copies, 1);
 	__builtin_prefetch(copies + copy_size, 1);
 	__builtin_prefetch(copies + 2 * copy_size - 1, 1);
-	if (unlikely(table->kept != NULL))
-		prefetch_lines(table->kept + (copies - table->buckets) +
-				       !tag_current(tag_load(table->tags + slot)) * copy_size,
-			       copy_size);
 }
 
 /* Lock a key's home, and find its slot. */

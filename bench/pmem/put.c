@@ -174,7 +174,7 @@ static json_t *show(size_t rounds)
 	return all;
 }
 
-/* Two tables in one instance, one of them in a pool, and a mapping as large as that pool. */
+/* Two tables in one instance, one of them in a pool, and a mapping as large as a table. */
 static json_t *measure_size(const struct options *options, size_t value_bytes)
 {
 	struct estate_table_attr attr;

@@ -82,7 +82,7 @@ static int run(recorder_forget_fn *forget, enum estate_durability durability)
 	attr.capacity = 4;
 	attr.durability = durability;
 	assert_ok(geometry_init(&geometry, &attr));
-	values_from = LAYOUT_TABLES + geometry.extents;
+	values_from = LAYOUT_TABLES + format_extents(&geometry);
 
 	workload_init(&workload, POOL);
 	workload.recorder.forget = forget;

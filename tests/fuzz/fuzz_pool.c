@@ -99,7 +99,7 @@ static uint64_t add_table(struct medium *medium, unsigned int number, const char
 	}
 	mirror_destroy(&mirror);
 	free_table(table);
-	return offset + place.geometry.length;
+	return offset + format_length(&place.geometry);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -134,8 +134,7 @@ static struct layout_table *directory(uint32_t index)
 static void mend_copy(const struct region_table *table, uint32_t slot, unsigned int which)
 {
 	const struct geometry *geometry = &table->geometry;
-	uint64_t offset = table->offset + geometry_bucket_offset(geometry, slot / LAYOUT_SLOTS) +
-			  geometry_copy_offset(geometry, slot % LAYOUT_SLOTS, which);
+	uint64_t offset = table->offset + format_copy_offset(geometry, slot, which);
 	struct layout_copy *at = (struct layout_copy *)(memory + offset);
 	uint32_t key_words = geometry->key_room / 8;
 	uint32_t value_words = (META_INLINE_LENGTH(at->meta) + 7) / 8;

@@ -132,6 +132,7 @@ int main(int argc, char **argv)
 	attr.name = argv[3];
 	attr.region_size = 4 << 20;
 	attr.pool = getenv("TOOLS_POOL");
+	attr.pool_size = 4 << 20;
 	if (estate_open(&attr, &es))
 		errx(1, "%s", estate_errormsg());
 	for (int i = 5; i < argc; i++)

@@ -486,14 +486,11 @@ static void test_damaged_entry(void **state)
 	while (!(table->tags[place - LAYOUT_TABLES] & TAG_FINGERPRINT))
 		place++;
 	place = LAYOUT_TABLES +
-		(off_t)geometry_bucket_offset(&table->geometry,
-					      (uint64_t)(place - LAYOUT_TABLES) / LAYOUT_SLOTS) +
-		(off_t)geometry_copy_offset(
-			&table->geometry, (unsigned int)(place - LAYOUT_TABLES) % LAYOUT_SLOTS, 0);
+		(off_t)format_copy_offset(&table->geometry, (uint64_t)(place - LAYOUT_TABLES), 0);
 	assert_ok(estate_close(es));
 	/* Both copies' first word of the value. */
 	poke(f, place + 24, "damaged!", 8);
-	poke(f, place + 24 + 40, "damaged!", 8);
+	poke(f, place + FORMAT_LINE + 24, "damaged!", 8);
 	assert_error(try_open(f, "one", &other), -EBADMSG, "1 of its entries");
 }
 
@@ -838,6 +835,22 @@ static void test_later_life(void **state)
 	assert_ok(estate_close(one));
 }
 
+/* Whatever fits into a region fits into a pool of the size that it has if nobody says another one. */
+static void test_room(void **state)
+{
+	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
+	struct geometry geometry;
+
+	(void)state;
+	for (attr.key_size = 1; attr.key_size <= ESTATE_KEY_MAX; attr.key_size++)
+		for (attr.value_count = 1; attr.value_count < 400; attr.value_count++)
+			for (attr.capacity = 1; attr.capacity < 1000000; attr.capacity *= 7) {
+				assert_ok(geometry_init(&geometry, &attr));
+				assert_true(format_length(&geometry) <=
+					    geometry.length / 5 * 8 + LAYOUT_PAGE);
+			}
+}
+
 static void test_no_pool(void **state)
 {
 	struct fixture *f = *state;
@@ -859,15 +872,25 @@ static void test_no_pool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_lives),	  test(test_what_a_crash_takes),
-		test(test_periodic),	  test(test_large),
-		test(test_full_tables),	  test(test_batches),
-		test(test_handles),	  test(test_refused),
-		test(test_damaged),	  test(test_damaged_entry),
-		test(test_adopt),	  test(test_wait_again),
-		test(test_later_life),	  test(test_said_dead),
-		test(test_adopt_adopter), test(test_not_done),
-		test(test_no_pool),	  test(test_said_dead_by_uuid),
+		test(test_lives),
+		test(test_what_a_crash_takes),
+		test(test_periodic),
+		test(test_large),
+		test(test_full_tables),
+		test(test_batches),
+		test(test_handles),
+		test(test_refused),
+		test(test_damaged),
+		test(test_damaged_entry),
+		test(test_adopt),
+		test(test_wait_again),
+		test(test_later_life),
+		test(test_said_dead),
+		test(test_adopt_adopter),
+		test(test_not_done),
+		test(test_no_pool),
+		test(test_room),
+		test(test_said_dead_by_uuid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

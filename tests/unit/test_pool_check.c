@@ -41,6 +41,7 @@ static struct estate *begin(const struct fixture *f, const char *pool, const cha
 	attr.name = name;
 	attr.registry = registry;
 	attr.region_size = REGION;
+	attr.pool_size = REGION;
 	attr.pool = pool;
 	assert_ok(estate_open(&attr, &es));
 	return es;
@@ -213,7 +214,7 @@ static void test_intact(void **state)
 	assert_int_equal(info.epoch, f->epoch);
 	assert_int_equal(info.size, REGION);
 	assert_int_equal(info.found, REGION);
-	assert_int_equal(info.used, f->tables[2].offset + f->tables[2].geometry.length);
+	assert_int_equal(info.used, f->tables[2].offset + format_length(&f->tables[2].geometry));
 	assert_int_equal(info.tables_lost, 0);
 	assert_int_equal(info.live, COUNTERS - COUNTERS / 10 + LARGE);
 	assert_int_equal(info.closed, 1);
@@ -454,12 +455,10 @@ static void test_damaged_directory(void **state)
 	expect_tables(&seen);
 }
 
-/* Where slot @slot's first copy is in the pool. */
-static off_t slot_place(const struct region_table *table, uint64_t slot)
+/* Where a slot's copy is in the pool. */
+static off_t copy_place(const struct region_table *table, uint64_t slot, unsigned int copy)
 {
-	return (off_t)(table->offset +
-		       geometry_bucket_offset(&table->geometry, slot / LAYOUT_SLOTS) +
-		       geometry_copy_offset(&table->geometry, slot % LAYOUT_SLOTS, 0));
+	return (off_t)(table->offset + format_copy_offset(&table->geometry, slot, copy));
 }
 
 static void test_damaged_entries(void **state)
@@ -479,8 +478,8 @@ static void test_damaged_entries(void **state)
 	for (; damaged < 10; slot++) {
 		const struct layout_copy *copy = (struct layout_copy *)copies[0];
 
-		read_pool(f->pool, slot_place(counters, slot), copies[0], size);
-		read_pool(f->pool, slot_place(counters, slot) + (off_t)size, copies[1], size);
+		read_pool(f->pool, copy_place(counters, slot, 0), copies[0], size);
+		read_pool(f->pool, copy_place(counters, slot, 1), copies[1], size);
 		if (!copy->stamp || !(copy->meta & META_LIVE))
 			continue;
 		if (((struct layout_copy *)copies[1])->stamp &&
@@ -488,9 +487,9 @@ static void test_damaged_entries(void **state)
 			continue;
 		copies[0][size - 1] ^= 1;
 		copies[1][size - 1] ^= 1;
-		poke(f->pool, slot_place(counters, slot), copies[0], size);
+		poke(f->pool, copy_place(counters, slot, 0), copies[0], size);
 		if (((struct layout_copy *)copies[1])->stamp)
-			poke(f->pool, slot_place(counters, slot) + (off_t)size, copies[1], size);
+			poke(f->pool, copy_place(counters, slot, 1), copies[1], size);
 		check(f->pool, &info, &seen);
 		/* Where the other one was never written, nothing has been, for all that is known. */
 		if (((struct layout_copy *)copies[1])->stamp)
@@ -504,8 +503,7 @@ static void test_damaged_entries(void **state)
 	/* Some of the values. */
 	for (unsigned int block = 0; block < 5; block++)
 		poke(f->pool,
-		     (off_t)(large->offset +
-			     geometry_block_offset(&large->geometry, block * 3 + 2)) +
+		     (off_t)(large->offset + format_block_offset(&large->geometry, block * 3 + 2)) +
 			     700,
 		     "damage", 6);
 	check(f->pool, &info, &seen);
@@ -539,9 +537,8 @@ static void test_shared_block(void **state)
 		uint64_t crc = large->salt;
 
 		for (unsigned int which = 0; which < 2 && !copy->stamp; which++)
-			read_pool(f->pool,
-				  slot_place(large, slot) + (off_t)(which * geometry->copy_size),
-				  words, geometry->copy_size);
+			read_pool(f->pool, copy_place(large, slot, which), words,
+				  geometry->copy_size);
 		if (!copy->stamp || extent->length < 100)
 			continue;
 		if (!done++) {
@@ -555,9 +552,8 @@ static void test_shared_block(void **state)
 		for (uint32_t i = 0; i < 2; i++)
 			crc = crc_word(crc, words[2 + geometry->key_room / 8 + i]);
 		copy->crc = (uint32_t)crc;
-		poke(f->pool, slot_place(large, slot), words, geometry->copy_size);
-		poke(f->pool, slot_place(large, slot) + (off_t)geometry->copy_size, words,
-		     geometry->copy_size);
+		poke(f->pool, copy_place(large, slot, 0), words, geometry->copy_size);
+		poke(f->pool, copy_place(large, slot, 1), words, geometry->copy_size);
 	}
 	assert_int_equal(done, 2);
 	check(f->pool, &info, &seen);
