@@ -53,6 +53,8 @@ struct estate_table {
 	uint64_t *directory_entries; /* the count of entries that others see */
 	struct extent_pool extents;
 	table_persist_fn *persist; /* NULL: nothing waits for persistent memory */
+	unsigned char *kept; /* the copies in the pool, if it helps to look for their pages early */
+	size_t kept_size; /* of each */
 	uint8_t *dirty; /* one per slot: changed, and not persistent yet; NULL: nobody asks */
 	struct mirror *mirror; /* in the instance's pool; NULL: there is none */
 	struct estate *es;

@@ -100,7 +100,8 @@ void write_claimed(struct estate_table *table, struct write_target *target)
 
 /*
  * Ask for the lines of the slot that looks like the key's before taking the lock: a
- * locked instruction waits for all that is before it and lets nothing after it begin.
+ * locked instruction waits for all that is before it and lets nothing after it begin. And for
+ * the slot's page in the pool, as a store that goes past the caches waits for its address.
  */
 static inline void prefetch_match(const struct estate_table *table, const struct entry_key *key,
 				  uint64_t home)
@@ -118,6 +119,11 @@ static inline void prefetch_match(const struct estate_table *table, const struct
 	__builtin_prefetch(copies, 1);
 	__builtin_prefetch(copies + copy_size, 1);
 	__builtin_prefetch(copies + 2 * copy_size - 1, 1);
+	/* In the pool the copy that stays: the one to be written, on the same page, is not read. */
+	if (unlikely(table->kept != NULL))
+		__builtin_prefetch(table->kept +
+				   ((size_t)slot * 2 + tag_current(tag_load(table->tags + slot))) *
+					   table->kept_size);
 }
 
 /* Lock a key's home, and find its slot. */
