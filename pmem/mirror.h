@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A table in a pool, as pmem/format.h has it. A slot there has two copies as well, but its own order of
+ * A table in a pool. A slot there has two copies as well, but its own order of
  * them: not each version of the region's comes here, and the one that does
  * overwrites the older of those that are here. So a crash at any point leaves the
  * last version that was drained. In the same way values in extents have blocks of
