@@ -107,6 +107,16 @@ static inline uint64_t format_length(const struct geometry *geometry)
 	return format_extents(geometry) + (geometry->length - geometry->extents);
 }
 
+/*
+ * Of a pool in which there is room for all tables that a region of so many bytes has room for. None is
+ * more than 8/5 as long here: a copy of 72 bytes takes 80 of a region, its part of a bucket's header
+ * among them, and 128 here. And each is rounded up to pages.
+ */
+static inline size_t format_size(size_t region)
+{
+	return (region / 5 * 8 / LAYOUT_PAGE + 1 + ESTATE_TABLES_MAX) * LAYOUT_PAGE;
+}
+
 /* Whether @header is that of a pool of this version. 0; -ENOENT: zeros; -EBADMSG, -EPROTO, sentence. */
 int format_check_header(const struct format_header *header, const char *path);
 /* The same of @memory, @size bytes, which must be as many as it was made with. */

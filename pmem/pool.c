@@ -469,7 +469,8 @@ int pmem_pool_open(const struct pool_attr *attr, struct pool **result)
 	}
 	strcpy(pool->group, attr->group);
 	strcpy(pool->name, attr->name);
-	error = medium_open(&pool->medium, attr->path, attr->size);
+	error = medium_open(&pool->medium, attr->path,
+			    attr->size ? attr->size : format_size(attr->region));
 	if (error) {
 		free(pool->path);
 		free(pool);

@@ -21,7 +21,8 @@ struct pool;
 
 struct pool_attr {
 	const char *path;
-	size_t size; /* of a new one; 0: of a device, all of it */
+	size_t size; /* of a new file; 0: so much that whatever fits into the region fits */
+	size_t region; /* bytes of it */
 	const char *group;
 	const char *name;
 };
@@ -75,8 +76,8 @@ struct pool_operations {
 struct pool {
 	const struct pool_operations *operations;
 	uint8_t uuid[16];
-	uint64_t
-		epoch; /* of the last life, 0: there was none; begin() makes the one that is set here last */
+	/* Of the last life, 0: there was none; begin() makes the one that is set here last. */
+	uint64_t epoch;
 	int fresh; /* it was made by this call, or its last life handed all over */
 	int leaving; /* the last life ended while it was handed over, to: */
 	uint8_t adopter[16];

@@ -14,9 +14,6 @@
 
 #define REGION_SIZE_DEFAULT ((size_t)64 << 20)
 
-/* Whatever fits into the region fits in there: a copy of 72 bytes takes 80 there, and 128 in a pool. */
-#define POOL_SIZE(region) (((region) / 5 * 8 / LAYOUT_PAGE + 1 + ESTATE_TABLES_MAX) * LAYOUT_PAGE)
-
 static int check_attr(const struct estate_attr *attr)
 {
 	int observer;
@@ -185,10 +182,10 @@ static int recover_tables(struct estate *es)
 /* Before the region, since the pool says who we are. */
 static int open_pool(struct estate *es, const struct estate_attr *attr)
 {
-	const size_t region = attr->region_size ? attr->region_size : REGION_SIZE_DEFAULT;
 	const struct pool_attr pool = { .path = attr->pool,
-					.size = attr->pool_size ? attr->pool_size
-								: POOL_SIZE(region),
+					.size = attr->pool_size,
+					.region = attr->region_size ? attr->region_size
+								    : REGION_SIZE_DEFAULT,
 					.group = attr->group,
 					.name = attr->name };
 	int error = attr->pool ? pool_open(&pool, &es->pool) : 0;

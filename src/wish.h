@@ -33,7 +33,10 @@ void wish_end(struct group *group);
 
 /* The program: 1 if there is a wish, and who is to take over, in @to if that is not NULL. */
 int wish_wanted(struct group *group, char *to);
-/* Whether it says that the instance called @name, or its UUID, is dead: of one that @answers, no more from now on. */
+/*
+ * Whether it says that the instance called @name, which may be its UUID, is dead: of one that @answers,
+ * no more from now on.
+ */
 int wish_says_dead(struct group *group, const char *name, int answers);
 /* An attempt failed with @error and the thread's last sentence, and is over; so is the wish. */
 void wish_failed(struct group *group, int error);

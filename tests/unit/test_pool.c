@@ -835,7 +835,7 @@ static void test_later_life(void **state)
 	assert_ok(estate_close(one));
 }
 
-/* Whatever fits into a region fits into a pool of the size that it has if nobody says another one. */
+/* As many tables as fit into a region fit into a pool of the size that it has if nobody says another one. */
 static void test_room(void **state)
 {
 	struct estate_table_attr attr = ESTATE_TABLE_ATTR_INIT;
@@ -846,8 +846,10 @@ static void test_room(void **state)
 		for (attr.value_count = 1; attr.value_count < 400; attr.value_count++)
 			for (attr.capacity = 1; attr.capacity < 1000000; attr.capacity *= 7) {
 				assert_ok(geometry_init(&geometry, &attr));
-				assert_true(format_length(&geometry) <=
-					    geometry.length / 5 * 8 + LAYOUT_PAGE);
+				assert_true(LAYOUT_TABLES +
+						    ESTATE_TABLES_MAX * format_length(&geometry) <=
+					    format_size(LAYOUT_TABLES +
+							ESTATE_TABLES_MAX * geometry.length));
 			}
 }
 
