@@ -131,7 +131,10 @@ static void stored(struct persist_batch *batch, unsigned char *to, size_t length
 
 void medium_copy(struct persist_batch *batch, void *to, const void *from, size_t length)
 {
-	/* Of whole lines nothing needs to be read, nor to stay in the caches: pmem_memcpy(3) cannot tell. */
+	/*
+	 * Past the caches, and nothing is read: pmem_memcpy() does so from 256 bytes on only, as
+	 * it would have to for parts of lines. Of whole lines it pays for the first one.
+	 */
 	const unsigned int whole = ((uintptr_t)to | length) % LINE ? 0 : PMEM_F_MEM_NONTEMPORAL;
 
 	if (batch->medium->real) {

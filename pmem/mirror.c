@@ -4,6 +4,7 @@
 #include "crc.h"
 #include "error.h"
 #include "slot.h"
+#include "stored.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -65,18 +66,12 @@ static int refuse_damaged(const struct mirror *mirror)
 			 mirror->table->name);
 }
 
-static size_t copy_bytes(const struct mirror *mirror, const struct layout_copy *copy)
-{
-	return sizeof(*copy) + mirror->table->geometry.key_room +
-	       (META_INLINE_LENGTH(copy->meta) + 7) / 8 * 8;
-}
-
 /* Overwrite the older copy, by whole lines. */
 static void put_copy(struct mirror *mirror, struct persist_batch *batch, uint32_t slot,
 		     const struct layout_copy *copy)
 {
 	unsigned char lines[COPY_MAX] __attribute__((aligned(FORMAT_LINE)));
-	size_t length = copy_bytes(mirror, copy);
+	size_t length = stored_bytes(&mirror->table->geometry, copy->meta);
 	size_t rounded = format_round(length);
 
 	memset(lines + rounded - FORMAT_LINE, 0, FORMAT_LINE);
@@ -119,7 +114,7 @@ static int write_large(struct mirror *mirror, uint32_t slot, const struct layout
 	struct layout_copy *moved = (struct layout_copy *)words;
 	int error = 0;
 
-	memcpy(moved, copy, copy_bytes(mirror, copy));
+	memcpy(moved, copy, stored_bytes(&mirror->table->geometry, copy->meta));
 	if (copy->meta & META_LIVE) {
 		const struct layout_extent *extent = descriptor(mirror, moved);
 		const void *value =

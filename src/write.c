@@ -119,7 +119,7 @@ static inline void prefetch_match(const struct estate_table *table, const struct
 	__builtin_prefetch(copies, 1);
 	__builtin_prefetch(copies + copy_size, 1);
 	__builtin_prefetch(copies + 2 * copy_size - 1, 1);
-	/* In the pool the copy that stays: the one to be written, on the same page, is not read. */
+	/* In the pool the copy that stays: the one to be written, on the same page mostly, is not read. */
 	if (unlikely(table->kept != NULL))
 		__builtin_prefetch(table->kept +
 				   ((size_t)slot * 2 + tag_current(tag_load(table->tags + slot))) *
