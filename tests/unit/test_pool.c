@@ -501,6 +501,7 @@ static void test_adopt(void **state)
 	struct estate_adopt_attr attr = ESTATE_ADOPT_ATTR_INIT;
 	struct estate *es = begin(f);
 	struct estate_table *table = table_of(es, "t", ESTATE_DURABILITY_BEFORE_RETURN);
+	struct estate_table_attr dense = counters(ESTATE_DURABILITY_BEFORE_RETURN);
 	struct estate_recovery recovery;
 	char registry[160];
 	char path[128];
@@ -508,6 +509,11 @@ static void test_adopt(void **state)
 
 	for (uint64_t key = 0; key < 500; key++)
 		add(table, key, key + 1);
+	/* With copies of 64 bytes: it takes more of a region than of a pool. */
+	dense.value_count = 5;
+	dense.capacity = 5000;
+	assert_ok(estate_table_open(es, "dense", &dense, &table));
+	assert_ok(estate_add(table, &(uint64_t){ 1 }, 8, (uint64_t[5]){ 5 }));
 	crash(es);
 	strcpy(path, f->pool);
 	strcat(f->pool, "2");
